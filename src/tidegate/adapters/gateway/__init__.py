@@ -1,0 +1,1 @@
+"""Data planes that split traffic between revisions."""

@@ -1,0 +1,1 @@
+"""One Docker host through the Engine API (aiodocker)."""

@@ -1,0 +1,1 @@
+"""Stores of state, events, intents and the lease."""

@@ -1,0 +1,1 @@
+"""The control centre: heartbeats in, liveness out."""
