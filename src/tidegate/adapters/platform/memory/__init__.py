@@ -1,4 +1,4 @@
-"""A platform in memory with a fake clock, for simulate and the property tests; never a stand-in for an engine in a claim..
+"""A platform in memory with a fake clock: for simulate and the property tests.
 
-
+Never a stand-in for an engine in a claim.
 """

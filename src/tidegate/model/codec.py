@@ -1,0 +1,33 @@
+"""Plain form of the model's dataclasses (dicts, lists, numbers, texts) and back, through cattrs.
+
+Unions carry their class's name under "type". Unknown keys are ignored and absent ones take the default, so that a newer
+Tidegate reads what an older one wrote; renames go through a migration of the store.
+"""
+
+from functools import cache
+from typing import Any, TypeVar
+
+from cattrs import Converter
+from cattrs.strategies import configure_tagged_union
+
+from tidegate.model import intent, spec
+
+T = TypeVar("T")
+
+
+@cache
+def _converter() -> Converter:
+    converter = Converter(forbid_extra_keys=False)
+    for union in (spec.Step, intent.Action):
+        configure_tagged_union(union, converter, tag_name="type")
+    return converter
+
+
+def dump(value: Any, as_type: Any = None) -> Any:
+    """The plain form of a model value. Give `as_type` when the value's declared type is a union."""
+    return _converter().unstructure(value, as_type)
+
+
+def load(plain: Any, as_type: type[T]) -> T:
+    """The model value of a plain form. Raises what cattrs raises (ClassValidationError) when it does not fit."""
+    return _converter().structure(plain, as_type)

@@ -1,0 +1,30 @@
+"""A decision: the new state, the whole desired state, and what to tell. Saved before anything is touched."""
+
+from dataclasses import dataclass
+
+from tidegate.model.desired import Desired
+from tidegate.model.event import Event
+from tidegate.model.intent import Answer, Intent
+from tidegate.model.observation import Block, Observation
+from tidegate.model.rollout import AgentState
+
+
+@dataclass(frozen=True)
+class Facts:
+    """All that a decision may look at beside the state. `now` is unix seconds; `blocks` are new since the last one."""
+
+    now: float
+    observation: Observation
+    blocks: tuple[Block, ...] = ()
+    intents: tuple[Intent, ...] = ()
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What follows from state and facts. `wake_at` is when time alone could change it (unix seconds)."""
+
+    state: AgentState
+    desired: Desired
+    events: tuple[Event, ...] = ()
+    answers: tuple[Answer, ...] = ()
+    wake_at: float | None = None

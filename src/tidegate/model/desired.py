@@ -1,0 +1,83 @@
+"""What should be true: the whole desired state of one agent in one environment."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tidegate.model.release import AgentKey, Image, Revision
+from tidegate.model.workload import Route
+
+
+class Run(StrEnum):
+    """Whether an instance should run or be kept stopped (in_place keeps the former one)."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+def instance_name(key: AgentKey, revision: int, index: int) -> str:
+    """Name of an instance. It carries the revision, so that creating it is a compare-and-set."""
+    return f"{key.agent}.{key.environment}.r{revision}.{index}"
+
+
+@dataclass(frozen=True)
+class InstanceGoal:
+    """One instance that should exist.
+
+    `restart_of` is the `started_at` of an incarnation that should be over: the planner restarts the instance exactly as
+    long as that incarnation still runs, so a restart asked for twice happens once.
+    """
+
+    name: str
+    revision: Revision
+    run: Run = Run.RUNNING
+    restart_of: str = ""
+    because: str = ""
+
+
+@dataclass(frozen=True, order=True)
+class Endpoint:
+    """Address and port of one instance as the gateway reaches it."""
+
+    address: str
+    port: int
+
+
+@dataclass(frozen=True)
+class Backend:
+    """One revision's share of a route: a weight in percent and the endpoints that may take it."""
+
+    revision: int
+    weight: int
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True)
+class RouteGoal:
+    """A route with the backends that should serve it; weights sum to 100 when any endpoint is there."""
+
+    route: Route
+    backends: tuple[Backend, ...]
+
+
+@dataclass(frozen=True)
+class TaskGoal:
+    """Run-to-completion work that should have been done once for this key (release, environment, name, attempt)."""
+
+    name: str
+    revision: Revision
+    command: tuple[str, ...]
+    attempt: int = 1
+    timeout_s: float = 60.0
+    because: str = ""
+
+
+@dataclass(frozen=True)
+class Desired:
+    """Everything that should be true of one agent in one environment; what is not named here should not exist."""
+
+    key: AgentKey
+    images: tuple[Image, ...] = ()
+    instances: tuple[InstanceGoal, ...] = ()
+    routes: tuple[RouteGoal, ...] = ()
+    tasks: tuple[TaskGoal, ...] = ()
+    because: str = ""

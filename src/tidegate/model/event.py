@@ -1,0 +1,36 @@
+"""Events: the append-only log of what was decided and done, each with its `because`."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tidegate.model.release import AgentKey
+
+
+class EventKind(StrEnum):
+    """What an event tells."""
+
+    INTENT = "intent"
+    REFUSED = "refused"
+    PHASE = "phase"
+    WEIGHT = "weight"
+    VERDICT = "verdict"
+    RESTART = "restart"
+    REPAIR = "repair"
+    SCALE = "scale"
+    UNREACHABLE = "unreachable"
+    OPERATION = "operation"
+    OPERATION_FAILED = "operation_failed"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True)
+class Event:
+    """One line of the log. `at` is unix seconds; `data` holds plain numbers and texts, never secrets."""
+
+    at: float
+    key: AgentKey
+    kind: EventKind
+    because: str
+    revision: int | None = None
+    data: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)

@@ -1,0 +1,152 @@
+"""What was seen: instances, images, the gateway, tasks, traffic. Facts only; nothing here is a judgement."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tidegate.model.desired import Endpoint, RouteGoal
+
+
+class InstanceState(StrEnum):
+    """State of a container, in the engine's words."""
+
+    CREATED = "created"
+    RUNNING = "running"
+    PAUSED = "paused"
+    RESTARTING = "restarting"
+    EXITED = "exited"
+    DEAD = "dead"
+
+
+@dataclass(frozen=True)
+class ObservedInstance:
+    """One container. `ready` and `live` are None while no probe has answered yet; `started_at` is the engine's text."""
+
+    name: str
+    revision: int
+    state: InstanceState
+    id: str = ""
+    address: str = ""
+    started_at: str = ""
+    ready: bool | None = None
+    live: bool | None = None
+    exit_code: int | None = None
+    oom_killed: bool = False
+    restart_count: int = 0
+    config_digest: str = ""
+    last_log: tuple[str, ...] = ()
+    probe_detail: str = ""
+    heartbeat_age_s: float | None = None
+    adopted: bool = False
+
+
+class ImageState(StrEnum):
+    """Whether an image is on the host."""
+
+    PRESENT = "present"
+    PULLING = "pulling"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class ObservedImage:
+    """An image that somebody asked for. `detail` says why it failed, or how far a pull is."""
+
+    reference: str
+    state: ImageState
+    config_digest: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class ObservedGateway:
+    """The gateway of the host, as far as it concerns one agent.
+
+    `routes` is what the gateway applied (not what was written); `active` counts requests in flight by revision.
+    """
+
+    running: bool = False
+    routes: tuple[RouteGoal, ...] = ()
+    active: Mapping[int, int] = field(default_factory=dict)
+    detail: str = ""
+
+    def endpoints(self, revision: int) -> frozenset[Endpoint]:
+        """The endpoints of a revision that the gateway may send requests to at this moment."""
+        return frozenset(
+            endpoint
+            for goal in self.routes
+            for backend in goal.backends
+            if backend.revision == revision and backend.weight > 0
+            for endpoint in backend.endpoints
+        )
+
+
+class TaskState(StrEnum):
+    """State of run-to-completion work; UNKNOWN is inconclusive and repeated only where declared repeatable."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True)
+class ObservedTask:
+    """A task's container."""
+
+    name: str
+    revision: int
+    attempt: int
+    state: TaskState
+    exit_code: int | None = None
+    last_log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Observation:
+    """All facts about one agent in one environment. `at` is unix seconds.
+
+    `reachable` False means that the engine did not answer: everything else is then empty and says nothing.
+    """
+
+    at: float
+    reachable: bool = True
+    detail: str = ""
+    images: tuple[ObservedImage, ...] = ()
+    instances: tuple[ObservedInstance, ...] = ()
+    gateway: ObservedGateway = ObservedGateway()
+    tasks: tuple[ObservedTask, ...] = ()
+
+    def of_revision(self, number: int) -> tuple[ObservedInstance, ...]:
+        """The instances of one revision, by name."""
+        return tuple(instance for instance in self.instances if instance.revision == number)
+
+
+LATENCY_BOUNDS_MS: tuple[float, ...] = (
+    0.5, 1, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10000, 30000, 60000, 300000, 600000, 1800000, 3600000,
+)  # fmt: skip
+"""Upper bounds of the latency buckets in milliseconds: Envoy's defaults. One more bucket catches the rest."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What one revision's requests did within one block. `latency` counts requests by LATENCY_BOUNDS_MS bucket."""
+
+    requests: int = 0
+    errors: int = 0
+    latency: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Block:
+    """What was measured in one second (or one gap, with its duration), ending at `at` (unix seconds).
+
+    `traffic` and `values` are by revision; `values` holds other sources' metrics by name. `missing` names sources that
+    did not answer, with the reason: no data is inconclusive.
+    """
+
+    at: float
+    duration_s: float
+    traffic: Mapping[int, Traffic] = field(default_factory=dict)
+    values: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
+    missing: Mapping[str, str] = field(default_factory=dict)

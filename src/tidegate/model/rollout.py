@@ -1,0 +1,124 @@
+"""The state that the loop keeps: one agent in one environment, and its rollout."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from tidegate.model.release import AgentKey, Revision
+from tidegate.model.spec import Analysis, Rollback, Strategy
+from tidegate.model.verdict import MetricState, Verdict
+
+
+class Phase(StrEnum):
+    """Where a rollout stands. core.transitions holds the table of what may follow what."""
+
+    PREPARING = "preparing"
+    STARTING = "starting"
+    PROGRESSING = "progressing"
+    PAUSED = "paused"
+    PROMOTING = "promoting"
+    BAKING = "baking"
+    REVERTING = "reverting"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled_back"
+    ABORTED = "aborted"
+    FAILED = "failed"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen by itself."""
+        return self in ENDED
+
+
+ENDED = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED})
+
+
+class PauseKind(StrEnum):
+    """Who asked for a pause: a step of the strategy, a person, or the analysis."""
+
+    STEP = "step"
+    PERSON = "person"
+    ANALYSIS = "analysis"
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Why a rollout is paused, until when (None: until a person says so), and where it goes on."""
+
+    kind: PauseKind
+    resume_to: Phase
+    because: str
+    until: float | None = None
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Moving one environment to a release. Times are unix seconds; `weight` is the candidate's percentage.
+
+    `cursor` is the index of the step under way. `fault` is set once, when the rollout turns back: why it did.
+    """
+
+    id: str
+    candidate: Revision
+    strategy: Strategy
+    analysis: Analysis
+    rollback: Rollback
+    started_at: float
+    phase: Phase = Phase.PREPARING
+    phase_since: float = 0.0
+    cursor: int = 0
+    cursor_since: float = 0.0
+    weight: int = 0
+    hold: Hold | None = None
+    fault: str = ""
+    by_person: str = ""
+    because: str = ""
+    guard_failed: bool = False
+    metrics: tuple[MetricState, ...] = ()
+    verdict: Verdict | None = None
+    decided_at: float | None = None
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True)
+class Retiring:
+    """A revision that no route names any more: its instances stay until they have drained, or until `until`."""
+
+    revision: Revision
+    instances: tuple[str, ...]
+    until: float
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """Restarts of one unhealthy instance by the controller; the next one not before `not_before` (back-off)."""
+
+    count: int
+    of: str
+    not_before: float
+
+
+@dataclass(frozen=True)
+class AgentState:
+    """Everything that must survive the controller, for one agent in one environment.
+
+    `stable` serves; `rollout` is the one under way or the last one; `history` holds the latest revisions that served
+    (newest last), which is what undo can go back to. `unreachable_since` stops the deadlines while the engine is away.
+    """
+
+    key: AgentKey
+    next_revision: int = 1
+    stable: Revision | None = None
+    replicas: int = 1
+    rollout: Rollout | None = None
+    history: tuple[Revision, ...] = ()
+    retiring: tuple[Retiring, ...] = ()
+    restarts: Mapping[str, Restarts] = field(default_factory=dict)
+    restart_of: Mapping[str, str] = field(default_factory=dict)
+    unreachable_since: float | None = None
+    decommissioned: bool = False
+
+    @property
+    def active(self) -> Rollout | None:
+        """The rollout under way, if any."""
+        return self.rollout if self.rollout is not None and not self.rollout.phase.ended else None

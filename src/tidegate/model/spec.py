@@ -1,0 +1,145 @@
+"""The spec: tidegate.yaml as the rest of the code sees it. Durations are seconds, shares are percent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from tidegate.model.workload import Workload
+
+
+@dataclass(frozen=True)
+class SetWeight:
+    """Send this percentage of requests (or of instances, for an agent without routes) to the canary."""
+
+    weight: int
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Wait: for a duration, or (None) for a person."""
+
+    duration_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Analyse:
+    """Watch for a duration and go on only when no verdict is worse than pass."""
+
+    duration_s: float
+
+
+Step = SetWeight | Pause | Analyse
+
+
+@dataclass(frozen=True)
+class Canary:
+    """Start the candidate beside stable and move traffic step by step."""
+
+    steps: tuple[Step, ...] = (SetWeight(10), Analyse(30.0), SetWeight(50), Analyse(30.0))
+    bake_s: float = 30.0
+    drain_s: float = 30.0
+    progress_deadline_s: float = 600.0
+
+
+Strategy = Canary
+
+
+class OnFail(StrEnum):
+    """What a failing metric does to the rollout."""
+
+    ABORT = "abort"
+    PAUSE = "pause"
+    NOTIFY = "notify"
+
+
+@dataclass(frozen=True)
+class ThresholdMetric:
+    """A metric judged by conditions, with the field's semantics (Argo Rollouts' AnalysisTemplate).
+
+    Every `interval_s` one measurement is taken over that interval; `success_condition` and `failure_condition` are
+    expressions over `result`. More than `failure_limit` failed measurements make the metric fail; more than
+    `inconclusive_limit` inconclusive ones make it inconclusive. With both conditions, neither true is inconclusive;
+    with one, the other follows from it. `count` measurements end it (0: as long as the step lasts).
+    """
+
+    name: str
+    source: str = "gateway"
+    query: str = "error_share"
+    interval_s: float = 5.0
+    count: int = 0
+    success_condition: str = ""
+    failure_condition: str = ""
+    failure_limit: int = 0
+    consecutive_success_limit: int = 0
+    inconclusive_limit: int = 3
+    min_requests: int = 1
+    on_fail: OnFail = OnFail.ABORT
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What is watched while a rollout runs and bakes."""
+
+    metrics: tuple[ThresholdMetric, ...] = (
+        ThresholdMetric(
+            "errors", query="error_share", failure_condition="result > 0.02", failure_limit=1, interval_s=2.0
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """Limits of the hard facts, and what is kept for the way back. Seconds and counts."""
+
+    ready_deadline_s: float = 30.0
+    switch_deadline_s: float = 60.0
+    max_restarts: int = 2
+    heartbeat_deadline_s: float = 0.0
+    history: int = 5
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where commits come from: a repository (path or URL) and a branch."""
+
+    repository: str = "."
+    branch: str = "main"
+
+
+@dataclass(frozen=True)
+class Build:
+    """How a commit becomes an image."""
+
+    context: str = "."
+    dockerfile: str = "Dockerfile"
+    target: str = ""
+    args: Mapping[str, str] = field(default_factory=dict)
+    repository: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A named place. `overlay` is merged into the workload's plain form by the rules of Compose's override files."""
+
+    name: str
+    platform: str = "docker"
+    endpoint: str = ""
+    overlay: Mapping[str, Any] = field(default_factory=dict)
+    workload: Workload = field(default_factory=Workload)
+
+
+@dataclass(frozen=True)
+class Spec:
+    """One agent's tidegate.yaml, validated. `workload` is the base; each environment holds its own merged workload."""
+
+    agent: str
+    workload: Workload
+    environments: Mapping[str, Environment]
+    source: Source = Source()
+    build: Build | None = None
+    strategy: Strategy = Canary()
+    analysis: Analysis = Analysis()
+    rollback: Rollback = Rollback()
+    file: str = "tidegate.yaml"

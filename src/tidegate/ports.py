@@ -1,0 +1,177 @@
+"""The ports: small Protocols between the loop and the outside world. Every adapter of a port passes tests/contract.
+
+Platform and Gateway share one shape (observe, plan, execute): `plan` is pure, `execute` is one call and idempotent.
+All coroutines bound their own waiting and raise model.errors; none of them retries for ever.
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from tidegate.model.decision import Decision
+from tidegate.model.desired import Desired
+from tidegate.model.event import Event
+from tidegate.model.intent import Answer, Intent
+from tidegate.model.observation import Block, Observation, ObservedGateway, Traffic
+from tidegate.model.operation import GatewayOperation, PlatformOperation
+from tidegate.model.release import AgentKey, Image, Release, Revision
+from tidegate.model.rollout import AgentState
+from tidegate.model.workload import Workload
+
+
+class Clock(Protocol):
+    """Time and waiting; the fake one makes hours pass in milliseconds."""
+
+    def now(self) -> float:
+        """Unix seconds."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+
+
+class Platform(Protocol):
+    """Where instances run: one host's engine."""
+
+    async def observe(self, desired: Desired) -> Observation:
+        """Facts about one agent (`gateway` left empty). Never raises for an absent engine: `reachable` says it.
+
+        `desired` is the last known desired state: whose images to look for, whose probes to run.
+        """
+
+    def plan(self, desired: Desired, observed: Observation) -> tuple[PlatformOperation, ...]:
+        """Pure: the operations that lead from observed towards desired. Empty when nothing is left to do."""
+
+    async def execute(self, operation: PlatformOperation) -> None:
+        """Carry out one operation. Doing it twice is harmless. Raises EngineError."""
+
+    async def logs(self, instance: str, lines: int) -> tuple[str, ...]:
+        """The last lines of an instance's log. Raises NotFoundError."""
+
+    async def changed(self, key: AgentKey, timeout_s: float) -> bool:
+        """Wait until something about the agent may have changed (engine event, probe), at most timeout_s."""
+
+    async def close(self) -> None:
+        """Let go of connections; instances run on."""
+
+
+class Gateway(Protocol):
+    """The host's data plane."""
+
+    async def observe(self, key: AgentKey) -> ObservedGateway:
+        """What the gateway applied for this agent. Never raises for an absent gateway: `running` says it."""
+
+    def plan(self, desired: Desired, observed: Observation) -> tuple[GatewayOperation, ...]:
+        """Pure: what to tell the gateway."""
+
+    async def execute(self, operation: GatewayOperation) -> None:
+        """Carry out one operation under the gateway's lock and epoch. Raises GatewayError."""
+
+    async def counters(self, key: AgentKey) -> dict[int, Traffic]:
+        """Cumulative request, error and latency counts by revision since some beginning. Raises GatewayError."""
+
+    async def close(self) -> None:
+        """Let go of connections; the gateway serves on."""
+
+
+class MetricSource(Protocol):
+    """Where measurements other than the gateway's own come from."""
+
+    name: str
+
+    async def sample(self, key: AgentKey, revisions: Sequence[int]) -> dict[str, dict[int, float]]:
+        """Current values: metric -> revision -> value. Raises TidegateError when the source is down."""
+
+
+class Store(Protocol):
+    """State, events, intents: one transaction a decision."""
+
+    async def load(self, key: AgentKey) -> AgentState | None:
+        """The state last saved, or None."""
+
+    async def keys(self) -> tuple[AgentKey, ...]:
+        """Every agent in every environment that has state or open intents."""
+
+    async def save(self, decision: Decision, epoch: int) -> None:
+        """State, events and answers in one transaction. Raises LeaseLostError when `epoch` is not the current one."""
+
+    async def submit(self, intent: Intent) -> None:
+        """Write an intent for the holder of the lease."""
+
+    async def pending(self, key: AgentKey) -> tuple[Intent, ...]:
+        """Intents not answered yet, oldest first."""
+
+    async def answer(self, intent: str) -> Answer | None:
+        """What became of an intent, or None while it is open."""
+
+
+class Journal(Protocol):
+    """What is read back for people and for replay."""
+
+    async def append(self, events: Sequence[Event]) -> None:
+        """Add to the event log."""
+
+    async def events(self, key: AgentKey | None, after: int = 0, limit: int = 1000) -> list[tuple[int, Event]]:
+        """Events with their sequence numbers, oldest first."""
+
+    async def add_blocks(self, key: AgentKey, blocks: Sequence[Block]) -> None:
+        """Keep measurement blocks for replay."""
+
+    async def blocks(self, key: AgentKey, since: float, until: float) -> list[Block]:
+        """Measurement blocks that ended within the span (unix seconds)."""
+
+    async def add_release(self, release: Release) -> None:
+        """Keep a release; the same one twice is harmless."""
+
+    async def find_release(self, agent: str, name: str) -> Release | None:
+        """A release by id, version or unambiguous prefix of the id."""
+
+    async def releases(self, agent: str) -> list[Release]:
+        """All releases of an agent, oldest first."""
+
+    async def revisions(self, key: AgentKey) -> list[Revision]:
+        """Every revision that was ever decided, oldest first."""
+
+
+class LeaseStore(Protocol):
+    """Who decides. An epoch only grows; whoever takes an expired lease gets the next one."""
+
+    async def acquire(self, holder: str, ttl_s: float, now: float) -> int | None:
+        """The epoch when the lease is ours now, None while another holder's has not expired."""
+
+    async def renew(self, holder: str, epoch: int, ttl_s: float, now: float) -> bool:
+        """Keep it; False when somebody else took it."""
+
+    async def release(self, holder: str, epoch: int) -> None:
+        """Give it back."""
+
+
+class Builder(Protocol):
+    """Makes images."""
+
+    async def build(self, context: bytes, tag: str, options: "BuildOptions") -> Image:
+        """Build from a tar archive. Raises BuildError with the build's last lines."""
+
+
+class BuildOptions(Protocol):
+    """What a build may be told."""
+
+    dockerfile: str
+    target: str
+    args: dict[str, str]
+    labels: dict[str, str]
+
+
+class SourceControl(Protocol):
+    """Where commits come from."""
+
+    async def resolve(self, repository: str, reference: str) -> str:
+        """The full commit id. Raises SourceError."""
+
+    async def archive(self, repository: str, commit: str) -> bytes:
+        """A tar archive of exactly that commit's tree. Raises SourceError."""
+
+
+class SecretSource(Protocol):
+    """Resolves references to secrets just before an instance is created."""
+
+    async def resolve(self, workload: Workload) -> dict[str, str]:
+        """Variable -> value. Raises TidegateError that names the reference and never the value."""
