@@ -1,6 +1,7 @@
 """A decision: the new state, the whole desired state, and what to tell. Saved before anything is touched."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from tidegate.model.desired import Desired
 from tidegate.model.event import Event
@@ -11,12 +12,16 @@ from tidegate.model.rollout import AgentState
 
 @dataclass(frozen=True)
 class Facts:
-    """All that a decision may look at beside the state. `now` is unix seconds; `blocks` are new since the last one."""
+    """All that a decision may look at beside the state. `now` is unix seconds; `blocks` are new since the last one.
+
+    `failures` names instances that the engine refused again and again to create or start, with the engine's reason.
+    """
 
     now: float
     observation: Observation
     blocks: tuple[Block, ...] = ()
     intents: tuple[Intent, ...] = ()
+    failures: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -56,6 +56,7 @@ class Rollout:
     """Moving one environment to a release. Times are unix seconds; `weight` is the candidate's percentage.
 
     `cursor` is the index of the step under way. `fault` is set once, when the rollout turns back: why it did.
+    `approved_by` is the person whose word stands in for evidence, `aborted_by` the one who stopped it.
     """
 
     id: str
@@ -71,7 +72,8 @@ class Rollout:
     weight: int = 0
     hold: Hold | None = None
     fault: str = ""
-    by_person: str = ""
+    approved_by: str = ""
+    aborted_by: str = ""
     because: str = ""
     guard_failed: bool = False
     metrics: tuple[MetricState, ...] = ()

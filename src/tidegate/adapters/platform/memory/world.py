@@ -1,0 +1,157 @@
+"""A host in memory: images, containers, a gateway, steady traffic, and a clock that moves only when told.
+
+How a version behaves is told by a Behaviour. Everything is deterministic: the same calls give the same world.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from tidegate.model.desired import RouteGoal
+from tidegate.model.observation import LATENCY_BOUNDS_MS, InstanceState, Traffic
+from tidegate.model.operation import Operation
+from tidegate.model.release import AgentKey, Revision
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """How every instance of one version behaves. Times are seconds after its start; None means never."""
+
+    ready_after_s: float | None = 0.3
+    exits_after_s: float | None = None
+    oom_after_s: float | None = None
+    sick_after_s: float | None = None
+    fault_after_s: float = 0.0
+    error_share: float = 0.0
+    latency_ms: float = 20.0
+    image: str = "present"
+    refused: str = ""
+
+
+@dataclass
+class Container:
+    """One container. `started` counts its incarnations."""
+
+    name: str
+    revision: Revision
+    key: AgentKey
+    address: str
+    state: InstanceState = InstanceState.CREATED
+    started_at: float = 0.0
+    started: int = 0
+    restart_count: int = 0
+    exit_code: int | None = None
+    oom_killed: bool = False
+
+
+@dataclass
+class Count:
+    """Requests that one revision got since the world began, with the fractions that are still owed."""
+
+    requests: float = 0.0
+    errors: float = 0.0
+    latency: list[float] = field(default_factory=lambda: [0.0] * (len(LATENCY_BOUNDS_MS) + 1))
+
+    def traffic(self) -> Traffic:
+        """Whole requests only, as a counter has them."""
+        return Traffic(int(self.requests), int(self.errors), tuple(int(n) for n in self.latency))
+
+
+@dataclass
+class World:
+    """One host. `on_call` is asked before and after every operation; it may raise to model a crash or a lost answer."""
+
+    behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
+    requests_per_s: float = 100.0
+    now: float = 1_000_000.0
+    reachable: bool = True
+    containers: dict[str, Container] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
+    gateway_running: bool = False
+    routes: dict[AgentKey, tuple[RouteGoal, ...]] = field(default_factory=dict)
+    counts: dict[AgentKey, dict[int, Count]] = field(default_factory=dict)
+    lost: float = 0.0
+    calls: int = 0
+    addresses: int = 1
+    on_call: Callable[[str, Operation], None] = lambda when, operation: None
+
+    def behaviour(self, container: Container) -> Behaviour:
+        """How this container's version behaves."""
+        return self.behaviours.get(container.revision.release.version, Behaviour())
+
+    def age(self, container: Container) -> float:
+        """Seconds since its last start."""
+        return self.now - container.started_at
+
+    def ready(self, container: Container) -> bool:
+        """Whether its readiness probe would pass."""
+        after = self.behaviour(container).ready_after_s
+        running = container.state is InstanceState.RUNNING
+        return running and after is not None and self.age(container) >= after and self.alive(container)
+
+    def alive(self, container: Container) -> bool:
+        """Whether its liveness probe would pass."""
+        after = self.behaviour(container).sick_after_s
+        return after is None or self.age(container) < after
+
+    def advance(self, seconds: float, step: float = 0.1) -> None:
+        """Let time pass: containers exit, requests arrive."""
+        end = self.now + seconds
+        while self.now < end - 1e-9:
+            span = min(step, end - self.now)
+            self._serve(span)
+            self.now += span
+            for container in self.containers.values():
+                self._age(container)
+
+    def start(self, name: str) -> None:
+        """Start a container that exists."""
+        container = self.containers[name]
+        container.state, container.started_at = InstanceState.RUNNING, self.now
+        container.started += 1
+        container.exit_code, container.oom_killed = None, False
+
+    def _age(self, container: Container) -> None:
+        if container.state is not InstanceState.RUNNING:
+            return
+        behaviour, age = self.behaviour(container), self.age(container)
+        oom = behaviour.oom_after_s is not None and age >= behaviour.oom_after_s
+        if oom or (behaviour.exits_after_s is not None and age >= behaviour.exits_after_s):
+            started, count = container.started, container.restart_count
+            self.start(container.name)
+            container.started, container.restart_count = started + 1, count + 1
+            container.exit_code, container.oom_killed = (137, True) if oom else (1, False)
+
+    def _serve(self, span: float) -> None:
+        by_address = {c.address: c for c in self.containers.values()}
+        for key, goals in self.routes.items():
+            if not self.gateway_running or not goals:
+                continue
+            share = self.requests_per_s * span / len(goals)
+            for goal in goals:
+                total = sum(b.weight for b in goal.backends if b.endpoints)
+                if not total:
+                    self.lost += share
+                for backend in goal.backends:
+                    if not backend.weight or not backend.endpoints:
+                        continue
+                    each = share * backend.weight / total / len(backend.endpoints)
+                    for endpoint in backend.endpoints:
+                        self._request(key, backend.revision, by_address.get(endpoint.address), each)
+
+    def _request(self, key: AgentKey, revision: int, container: Container | None, count: float) -> None:
+        counted = self.counts.setdefault(key, {}).setdefault(revision, Count())
+        counted.requests += count
+        if container is None or container.state is not InstanceState.RUNNING:
+            self.lost += count
+            counted.errors += count
+            return
+        behaviour = self.behaviour(container)
+        if self.age(container) >= behaviour.fault_after_s:
+            counted.errors += count * behaviour.error_share
+        bucket = next((i for i, b in enumerate(LATENCY_BOUNDS_MS) if behaviour.latency_ms <= b), -1)
+        counted.latency[bucket] += count
+
+
+def snapshot(world: World) -> dict[str, Container]:
+    """Copies of the containers, for tests that compare before and after."""
+    return {name: replace(container) for name, container in world.containers.items()}

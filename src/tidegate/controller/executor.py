@@ -1,0 +1,122 @@
+"""Carries out plans. It decides nothing: each operation goes by its type to the platform or the gateway.
+
+Traffic goes first. Operations on different instances run side by side; what the engine refuses is tried again with a
+growing pause, and after three refusals in a row it becomes a fact that the next decision sees.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tidegate.controller.lease import Lease
+from tidegate.model.errors import TidegateError
+from tidegate.model.operation import (
+    ApplyRoutes,
+    CreateInstance,
+    GatewayOperation,
+    Operation,
+    PlatformOperation,
+    PullImage,
+    RemoveInstance,
+    RestartInstance,
+    StartGateway,
+    StartInstance,
+    StopInstance,
+)
+from tidegate.ports import Clock, Gateway, Platform
+
+STUBBORN = 3
+FIRST_PAUSE_S = 0.25
+LONGEST_PAUSE_S = 30.0
+SIDE_BY_SIDE = 8
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of one operation; `error` is empty when it was carried out."""
+
+    operation: Operation
+    error: str
+    took_s: float
+
+
+@dataclass
+class _Refusal:
+    count: int
+    reason: str
+    not_before: float
+
+
+class Executor:
+    """Carries out the operations of one agent's plans."""
+
+    def __init__(self, platform: Platform, gateway: Gateway, clock: Clock, lease: Lease) -> None:
+        self._platform = platform
+        self._gateway = gateway
+        self._clock = clock
+        self._lease = lease
+        self._refusals: dict[str, _Refusal] = {}
+
+    def failures(self) -> dict[str, str]:
+        """What the engine refuses again and again: subject -> reason."""
+        return {name: refusal.reason for name, refusal in self._refusals.items() if refusal.count >= STUBBORN}
+
+    async def traffic(self, operations: Sequence[GatewayOperation]) -> list[Done]:
+        """Carry out the gateway's operations, in order."""
+        return [await self._attempt(operation) for operation in operations if self._due(operation)]
+
+    async def instances(self, operations: Sequence[PlatformOperation]) -> list[Done]:
+        """Carry out the platform's operations, those of different instances side by side."""
+        gate = asyncio.Semaphore(SIDE_BY_SIDE)
+
+        async def one(operation: PlatformOperation) -> Done:
+            async with gate:
+                return await self._attempt(operation)
+
+        due = [operation for operation in operations if self._due(operation)]
+        # One after the other where order was planned for; a single operation needs no task of its own.
+        if len(due) == 1:
+            return [await self._attempt(due[0])]
+        return list(await asyncio.gather(*(one(operation) for operation in due)))
+
+    def _due(self, operation: Operation) -> bool:
+        refusal = self._refusals.get(subject(operation))
+        return refusal is None or self._clock.now() >= refusal.not_before
+
+    async def _attempt(self, operation: Operation) -> Done:
+        began = self._clock.now()
+        name = subject(operation)
+        try:
+            self._lease.check()
+            await self._carry_out(operation)
+        except TidegateError as error:
+            count = self._refusals[name].count + 1 if name in self._refusals else 1
+            pause = min(FIRST_PAUSE_S * 2 ** (count - 1), LONGEST_PAUSE_S)
+            self._refusals[name] = _Refusal(count, error.message, self._clock.now() + pause)
+            return Done(operation, error.message, self._clock.now() - began)
+        self._refusals.pop(name, None)
+        return Done(operation, "", self._clock.now() - began)
+
+    async def _carry_out(self, operation: Operation) -> None:
+        match operation:
+            case StartGateway() | ApplyRoutes():
+                await self._gateway.execute(operation)
+            case (
+                PullImage() | CreateInstance() | StartInstance() | RestartInstance() | StopInstance() | RemoveInstance()
+            ):
+                await self._platform.execute(operation)
+
+
+def subject(operation: Operation) -> str:
+    """What an operation is about: the instance, the image, or the gateway."""
+    match operation:
+        case CreateInstance(_, goal, _):
+            return goal.name
+        case StartInstance(name) | RestartInstance(name) | StopInstance(name) | RemoveInstance(name):
+            return name
+        case PullImage(image, _):
+            return image.reference
+        case StartGateway() | ApplyRoutes():
+            return "gateway"
+        case _:
+            return type(operation).__name__

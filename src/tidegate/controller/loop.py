@@ -1,0 +1,160 @@
+"""The only loop: observe, decide, persist, act. One a agent in one environment.
+
+A controller killed at any point starts again from the stored state and a new observation; it never replays operations.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from tidegate.controller.executor import Done, Executor
+from tidegate.controller.lease import Lease
+from tidegate.controller.sampler import Sampler
+from tidegate.core.rollout import decide
+from tidegate.model.decision import Decision, Facts
+from tidegate.model.desired import Desired
+from tidegate.model.errors import LeaseLostError, StoreError
+from tidegate.model.event import Event, EventKind
+from tidegate.model.observation import Block, Observation
+from tidegate.model.operation import Operation, describe
+from tidegate.model.release import AgentKey
+from tidegate.model.rollout import AgentState, Phase
+from tidegate.ports import Clock, Gateway, Journal, Platform, Store
+
+QUICK_S = 0.1
+BUSY_S = 0.5
+IDLE_S = 2.0
+STORE_PAUSE_S = 1.0
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Everything that the loop of one host needs."""
+
+    platform: Platform
+    gateway: Gateway
+    store: Store
+    journal: Journal
+    clock: Clock
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What one turn of the loop did."""
+
+    decision: Decision
+    plan: tuple[Operation, ...]
+    done: tuple[Done, ...]
+    saved: bool
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing was left to do."""
+        return not self.plan
+
+
+class AgentLoop:
+    """observe -> decide -> persist -> act, for one agent in one environment."""
+
+    def __init__(self, key: AgentKey, ports: Ports, lease: Lease) -> None:
+        self.key = key
+        self.sampler = Sampler(key, ports.gateway, ports.journal, ports.clock)
+        self._ports = ports
+        self._lease = lease
+        self._executor = Executor(ports.platform, ports.gateway, ports.clock, lease)
+        self._state: AgentState | None = None
+        self._desired = Desired(key)
+        self._told: dict[str, str] = {}
+
+    async def turn(self) -> Turn:
+        """One turn. Raises LeaseLostError; a store that cannot be written shows in `saved`."""
+        state = self._state or await self._ports.store.load(self.key) or AgentState(self.key)
+        intents = await self._ports.store.pending(self.key)
+        observed = await self.observe()
+        blocks = self.sampler.fresh()
+        facts = Facts(self._ports.clock.now(), observed, blocks, intents, self._executor.failures())
+        decision = decide(state, facts)
+        plan = self._plan(decision.desired, observed)
+        saved = await self._persist(state, decision, blocks)
+        if not saved:
+            rescued = await self._rescue(state, decision, observed)
+            return Turn(decision, plan, tuple(rescued), saved=False)
+        self._state, self._desired = decision.state, decision.desired
+        done = await self._act(decision.desired, observed)
+        return Turn(decision, plan, tuple(done), saved=True)
+
+    async def observe(self) -> Observation:
+        """What the platform and the gateway see, at once."""
+        observed, gateway = await asyncio.gather(
+            self._ports.platform.observe(self._desired), self._ports.gateway.observe(self.key)
+        )
+        return replace(observed, gateway=gateway)
+
+    def _plan(self, desired: Desired, observed: Observation) -> tuple[Operation, ...]:
+        return (
+            *self._ports.gateway.plan(desired, observed),
+            *self._ports.platform.plan(desired, observed),
+        )
+
+    async def _persist(self, before: AgentState, decision: Decision, blocks: tuple[Block, ...]) -> bool:
+        """Write the decision down before anything is touched; only when something changed."""
+        if decision.state == before and not decision.events and not decision.answers:
+            return True
+        try:
+            await self._ports.store.save(decision, self._lease.epoch)
+        except LeaseLostError:
+            raise
+        except StoreError:
+            self.sampler.put_back(blocks)
+            return False
+        return True
+
+    async def _act(self, desired: Desired, observed: Observation) -> list[Done]:
+        done = await self._executor.traffic(self._ports.gateway.plan(desired, observed))
+        done += await self._executor.instances(self._ports.platform.plan(desired, observed))
+        await self._tell(done)
+        return done
+
+    async def _rescue(self, before: AgentState, decision: Decision, observed: Observation) -> list[Done]:
+        """The one exception to persist-before-act: traffic back to ready stable instances may go first."""
+        after = decision.state.active
+        if after is None or after.phase is not Phase.REVERTING or after.weight or before.stable is None:
+            return []
+        return await self._executor.traffic(self._ports.gateway.plan(decision.desired, observed))
+
+    async def _tell(self, done: list[Done]) -> None:
+        """Log each operation; the same failure only once."""
+        now = self._ports.clock.now()
+        events = []
+        for one in done:
+            text = describe(one.operation)
+            if one.error and self._told.get(text) == one.error:
+                continue
+            kind = EventKind.OPERATION_FAILED if one.error else EventKind.OPERATION
+            because = f"{text}: {one.error}" if one.error else text
+            events.append(Event(now, self.key, kind, because, data={"took_s": round(one.took_s, 4)}))
+            if one.error:
+                self._told[text] = one.error
+            else:
+                self._told.pop(text, None)
+        if not events:
+            return
+        try:
+            await self._ports.journal.append(events)
+        except StoreError:
+            return
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Turn until told to stop or until the lease is lost (LeaseLostError)."""
+        while not stop.is_set():
+            turn = await self.turn()
+            await self._ports.platform.changed(self.key, self._pause(turn))
+
+    def _pause(self, turn: Turn) -> float:
+        """How long to wait at most before looking again."""
+        if not turn.saved:
+            return STORE_PAUSE_S
+        if turn.plan or turn.decision.events:
+            return QUICK_S
+        pause = BUSY_S if turn.decision.state.active else IDLE_S
+        wake = turn.decision.wake_at
+        return pause if wake is None else max(QUICK_S, min(pause, wake - self._ports.clock.now()))

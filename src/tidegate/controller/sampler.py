@@ -1,0 +1,61 @@
+"""Samples traffic at 1 Hz into blocks, apart from the loop's ticks, so that evidence never depends on how often one looks."""
+
+from collections.abc import Sequence
+
+from tidegate.core.counters import increments
+from tidegate.model.errors import TidegateError
+from tidegate.model.observation import Block, Traffic
+from tidegate.model.release import AgentKey
+from tidegate.ports import Clock, Gateway, Journal
+
+PERIOD_S = 1.0
+BATCH = 10
+MOST_WAITING = 3600
+
+
+class Sampler:
+    """The blocks of one agent in one environment. A gap is one block with its duration."""
+
+    def __init__(self, key: AgentKey, gateway: Gateway, journal: Journal, clock: Clock) -> None:
+        self._key = key
+        self._gateway = gateway
+        self._journal = journal
+        self._clock = clock
+        self._last: dict[int, Traffic] | None = None
+        self._last_at = clock.now()
+        self._fresh: list[Block] = []
+        self._unsaved: list[Block] = []
+
+    async def sample(self) -> Block:
+        """Take one block: what happened since the last one."""
+        now = self._clock.now()
+        try:
+            counters = await self._gateway.counters(self._key)
+            traffic = increments(self._last, counters) if self._last is not None else {}
+            self._last = counters
+            block = Block(now, max(now - self._last_at, 0.0), traffic)
+        except TidegateError as error:
+            block = Block(now, max(now - self._last_at, 0.0), missing={"gateway": error.message})
+        self._last_at = now
+        self._fresh = [*self._fresh, block][-MOST_WAITING:]
+        self._unsaved.append(block)
+        if len(self._unsaved) >= BATCH:
+            await self.save()
+        return block
+
+    def fresh(self) -> tuple[Block, ...]:
+        """The blocks since this was asked last."""
+        blocks, self._fresh = tuple(self._fresh), []
+        return blocks
+
+    def put_back(self, blocks: Sequence[Block]) -> None:
+        """Give blocks back whose decision could not be saved; they are handed out again."""
+        self._fresh = [*blocks, *self._fresh][-MOST_WAITING:]
+
+    async def save(self) -> None:
+        """Keep what was sampled for replay; what cannot be kept now is tried again, up to an hour of it."""
+        try:
+            await self._journal.add_blocks(self._key, self._unsaved)
+            self._unsaved = []
+        except TidegateError:
+            self._unsaved = self._unsaved[-MOST_WAITING:]

@@ -1,0 +1,56 @@
+"""Hard facts about the candidate: not statistics, they fail at once by their own limits."""
+
+from collections.abc import Mapping, Sequence
+
+from tidegate.model.desired import instance_name
+from tidegate.model.observation import InstanceState, ObservedInstance
+from tidegate.model.rollout import AgentState, Rollout
+
+LOG_LINES = 50
+
+
+def refused(rollout: Rollout, failures: Mapping[str, str], agent: AgentState) -> str:
+    """Why the engine does not let the candidate exist: a port that is taken, a mount that is not there."""
+    prefix = instance_name(agent.key, rollout.candidate.number, 0)[:-1]
+    for name, reason in sorted(failures.items()):
+        if name.startswith(prefix):
+            return f"{name} cannot be started: {reason}"
+    return ""
+
+
+def hard_fault(state: AgentState, rollout: Rollout, instances: Sequence[ObservedInstance]) -> str:
+    """Why the candidate has failed beyond dispute, with its last log lines; empty when it has not."""
+    for instance in instances:
+        fault = _fault_of(state, rollout, instance)
+        if fault:
+            return with_log(fault, instance)
+    return ""
+
+
+def _fault_of(state: AgentState, rollout: Rollout, instance: ObservedInstance) -> str:
+    limits = rollout.rollback
+    ours = state.restarts[instance.name].count if instance.name in state.restarts else 0
+    restarts = instance.restart_count + ours
+    if instance.oom_killed:
+        return f"{instance.name} was killed for want of memory (exit {instance.exit_code})"
+    if instance.state in (InstanceState.EXITED, InstanceState.DEAD) and instance.started_at:
+        return f"{instance.name} exited with {instance.exit_code}"
+    if restarts > limits.max_restarts:
+        return f"{instance.name} restarted {restarts} times, more than the {limits.max_restarts} allowed"
+    age = instance.heartbeat_age_s
+    if limits.heartbeat_deadline_s and age is not None and age > limits.heartbeat_deadline_s:
+        return f"no heartbeat of {instance.name} for {age:.0f} s, {limits.heartbeat_deadline_s:.0f} s allowed"
+    return ""
+
+
+def unready_fault(instances: Sequence[ObservedInstance]) -> str:
+    """Why a candidate that was ready once no longer is; empty unless every instance's probe fails."""
+    if instances and all(i.ready is False for i in instances):
+        return with_log(f"{instances[0].name} is no longer ready: {instances[0].probe_detail}", instances[0])
+    return ""
+
+
+def with_log(fault: str, instance: ObservedInstance) -> str:
+    """The fault with the instance's last log lines below it."""
+    lines = instance.last_log[-LOG_LINES:]
+    return "\n".join((f"{fault}; its last log lines:", *(f"    {line}" for line in lines))) if lines else fault

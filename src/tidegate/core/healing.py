@@ -1,0 +1,71 @@
+"""Restarts that the controller does itself: unhealthy instances with back-off, and a person's rolling restart.
+
+The engine restarts what exited, never what is merely unhealthy. Back-off doubles from 1 s to 5 minutes and is forgotten
+after ten minutes of health, as the kubelet does it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tidegate.model.event import Event, EventKind
+from tidegate.model.observation import Observation, ObservedInstance
+from tidegate.model.rollout import AgentState, Restarts
+
+FIRST_S = 1.0
+LONGEST_S = 300.0
+FORGET_S = 600.0
+
+
+def heal(state: AgentState, observed: Observation, now: float) -> tuple[AgentState, tuple[Event, ...]]:
+    """Order a restart of every instance that its liveness probe gave up on, unless its back-off still runs."""
+    present = {instance.name: instance for instance in observed.instances}
+    restarts = {
+        name: entry
+        for name, entry in state.restarts.items()
+        if name in present and not (present[name].live and now > entry.not_before + FORGET_S)
+    }
+    events = []
+    for instance in observed.instances:
+        entry = restarts.get(instance.name)
+        if instance.live is not False or (entry and (entry.of == instance.started_at or now < entry.not_before)):
+            continue
+        count = entry.count + 1 if entry else 1
+        pause = min(FIRST_S * 2 ** (count - 1), LONGEST_S)
+        restarts[instance.name] = Restarts(count, instance.started_at, now + pause)
+        why = (
+            f"{instance.name} is not alive ({instance.probe_detail}): restart {count}, the next not before {pause:g} s"
+        )
+        events.append(Event(now, state.key, EventKind.RESTART, why, instance.revision))
+    return replace(state, restarts=restarts, restart_of=_still_to_do(state, observed)), tuple(events)
+
+
+def ask_for_all(instances: Sequence[ObservedInstance]) -> dict[str, str]:
+    """A person's restart: every incarnation that runs now should be over, one after the other."""
+    return {instance.name: instance.started_at for instance in instances}
+
+
+def restart_of(state: AgentState, observed: Observation) -> dict[str, str]:
+    """Name -> incarnation that should be over now.
+
+    Of a person's restart only the first, and only while the others are ready.
+    """
+    due = {name: entry.of for name, entry in state.restarts.items()}
+    if state.restart_of:
+        first = min(state.restart_of)
+        if all(i.ready for i in observed.instances if i.name != first and _is_stable(state, i)):
+            due.setdefault(first, state.restart_of[first])
+    return due
+
+
+def _is_stable(state: AgentState, instance: ObservedInstance) -> bool:
+    return state.stable is not None and instance.revision == state.stable.number
+
+
+def _still_to_do(state: AgentState, observed: Observation) -> dict[str, str]:
+    """What a person's restart still has to do: an instance is done when its new incarnation is ready."""
+    present = {instance.name: instance for instance in observed.instances}
+    return {
+        name: started
+        for name, started in state.restart_of.items()
+        if name in present and (present[name].started_at == started or not present[name].ready)
+    }

@@ -1,0 +1,78 @@
+"""From state to the whole desired state: instances, routes, images. One place, whatever the strategy."""
+
+from collections.abc import Iterator
+
+from tidegate.core.healing import restart_of
+from tidegate.core.routing import Share, routes
+from tidegate.core.strategies import Shape, canary
+from tidegate.core.view import View, effective_phase
+from tidegate.model.decision import Facts
+from tidegate.model.desired import Desired, InstanceGoal, Run, instance_name
+from tidegate.model.release import Revision
+from tidegate.model.rollout import AgentState, Phase, Rollout
+
+
+def desired(state: AgentState, facts: Facts) -> Desired:
+    """Everything that should be true now."""
+    if state.decommissioned:
+        return Desired(state.key, because="decommissioned")
+    tracks = _tracks(state, facts)
+    incarnations = restart_of(state, facts.observation)
+    goals = tuple(
+        InstanceGoal(name, revision, run, incarnations.get(name, ""), because)
+        for revision, name, run, because in _goals(state, facts, tracks)
+    )
+    shares = _shares(state, facts)
+    images = tuple({goal.revision.release.image.reference: goal.revision.release.image for goal in goals}.values())
+    rollout = state.active
+    if rollout is not None and rollout.candidate.release.image not in images:
+        images += (rollout.candidate.release.image,)
+    because = rollout.because if rollout else "steady: stable serves"
+    return Desired(state.key, images, goals, routes(shares, facts.observation), because=because)
+
+
+def _tracks(state: AgentState, facts: Facts) -> Shape:
+    rollout = state.active
+    if rollout is None:
+        return Shape(state.replicas if state.stable else 0, 0)
+    view = View(state, rollout, facts)
+    if rollout.phase is Phase.REVERTING:
+        return Shape(state.replicas if state.stable else 0, 0)
+    return canary.shape(rollout.strategy, view, effective_phase(rollout))
+
+
+def _goals(state: AgentState, facts: Facts, shape: Shape) -> Iterator[tuple[Revision, str, Run, str]]:
+    def names(revision: Revision, count: int) -> list[str]:
+        return [instance_name(state.key, revision.number, index) for index in range(1, count + 1)]
+
+    if state.stable is not None:
+        every = names(state.stable, shape.stable + shape.stable_stopped)
+        for name in every[: shape.stable]:
+            yield state.stable, name, Run.RUNNING, f"stable is revision {state.stable.title}"
+        for name in every[shape.stable :]:
+            yield state.stable, name, Run.STOPPED, "kept for the way back while the canary takes its place"
+    rollout = state.active
+    if rollout is not None:
+        # While reverting, the candidate keeps what it has until no request goes there any more; nothing is made anew.
+        kept = () if state.stable is None else candidate_names(rollout, facts)
+        for name in kept if rollout.phase is Phase.REVERTING else names(rollout.candidate, shape.candidate):
+            yield rollout.candidate, name, Run.RUNNING, f"revision {rollout.candidate.title} is {rollout.phase}"
+    for leaving in state.retiring:
+        for name in leaving.instances:
+            yield leaving.revision, name, Run.RUNNING, "finishing the requests it has"
+
+
+def _shares(state: AgentState, facts: Facts) -> list[Share]:
+    rollout = state.active
+    shares = []
+    if rollout is not None:
+        shares.append(Share(rollout.candidate, rollout.weight))
+    if state.stable is not None:
+        shares.append(Share(state.stable, 100 - (rollout.weight if rollout else 0)))
+    shares += [Share(leaving.revision, 0) for leaving in state.retiring]
+    return shares
+
+
+def candidate_names(rollout: Rollout, facts: Facts) -> tuple[str, ...]:
+    """The candidate's instances that exist."""
+    return tuple(instance.name for instance in facts.observation.of_revision(rollout.candidate.number))

@@ -1,0 +1,80 @@
+"""Canary: the candidate beside stable, traffic (or, without routes, the share of instances) step by step."""
+
+from tidegate.core.strategies import Advance, Done, Progress, Shape, Stay, Wait
+from tidegate.core.view import View
+from tidegate.model.rollout import Hold, PauseKind, Phase
+from tidegate.model.spec import Analyse, Canary, Pause, SetWeight
+from tidegate.model.verdict import Outcome
+
+
+def progress(canary: Canary, view: View) -> Progress:
+    """What the step under way asks for now."""
+    rollout = view.rollout
+    if view.first or rollout.cursor >= len(canary.steps):
+        return Done("every step is done" if canary.steps and not view.first else "there are no steps to take")
+    match canary.steps[rollout.cursor]:
+        case SetWeight(weight):
+            return _set_weight(view, weight)
+        case Pause(duration_s):
+            until = None if duration_s is None else rollout.cursor_since + duration_s
+            whom = "a person's word" if until is None else f"{duration_s:g} s"
+            return Wait(Hold(PauseKind.STEP, Phase.PROGRESSING, f"step {rollout.cursor + 1} waits for {whom}", until))
+        case Analyse(duration_s):
+            return _analyse(view, duration_s)
+
+
+def _set_weight(view: View, weight: int) -> Progress:
+    needed = view.wanted(weight)
+    if view.ready_candidates < needed:
+        return Stay(f"{view.ready_candidates} of {needed} canary instances are ready for {weight} %")
+    if view.rollout.weight != weight:
+        return Advance(f"{weight} % to the canary: {needed} ready", weight)
+    if not view.share_applied(weight):
+        return Stay(f"the gateway has not applied {weight} % yet")
+    return Advance(f"{weight} % is applied", weight)
+
+
+def _analyse(view: View, duration_s: float) -> Progress:
+    rollout = view.rollout
+    until = rollout.cursor_since + duration_s
+    verdict = rollout.verdict
+    if view.now < until:
+        return Stay(f"watching for {duration_s:g} s" + (f": {verdict.because}" if verdict else ""), until)
+    if verdict is not None and verdict.outcome is Outcome.PASS:
+        return Advance(verdict.because, rollout.weight)
+    why = verdict.because if verdict else "nothing measured"
+    return Wait(Hold(PauseKind.ANALYSIS, Phase.PROGRESSING, f"inconclusive after {duration_s:g} s: {why}"))
+
+
+def steps_weight(canary: Canary, view: View) -> int:
+    """The weight that instances are needed for now: the step under way may ask for more than is applied."""
+    rollout = view.rollout
+    if rollout.cursor < len(canary.steps):
+        match canary.steps[rollout.cursor]:
+            case SetWeight(weight):
+                return max(weight, rollout.weight)
+    return rollout.weight
+
+
+def shape(canary: Canary, view: View, phase: Phase) -> Shape:
+    """Instances of each track in a phase.
+
+    With routes, stable keeps all its instances until the candidate has baked, so that going back is a change of
+    weight. Without routes the share of instances is the canary: as candidates get ready, as many of stable are stopped
+    and kept.
+    """
+    replicas = view.state.replicas
+    stable = 0 if view.first else replicas
+    match phase:
+        case Phase.PREPARING:
+            return Shape(stable, 0)
+        case Phase.STARTING | Phase.PROGRESSING:
+            candidate = replicas if view.first else view.wanted(steps_weight(canary, view))
+        case _:
+            candidate = replicas
+    if view.takes_traffic or view.first:
+        return Shape(stable, candidate)
+    stopped = min(stable, view.ready_candidates)
+    if phase in (Phase.STARTING, Phase.PROGRESSING) and stopped == stable:
+        stopped = max(0, stable - 1)
+    return Shape(stable - stopped, candidate, stopped)

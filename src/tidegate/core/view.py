@@ -1,0 +1,90 @@
+"""What phases and strategies look at: state and facts together, with the questions that they ask of them."""
+
+import math
+from dataclasses import dataclass
+
+from tidegate.core.routing import serving
+from tidegate.model.decision import Facts
+from tidegate.model.observation import ImageState, ObservedInstance
+from tidegate.model.rollout import AgentState, Phase, Rollout
+
+
+@dataclass(frozen=True)
+class View:
+    """A rollout under way, seen at one moment."""
+
+    state: AgentState
+    rollout: Rollout
+    facts: Facts
+
+    @property
+    def now(self) -> float:
+        """Unix seconds."""
+        return self.facts.now
+
+    @property
+    def waited(self) -> float:
+        """Seconds in this phase."""
+        return self.now - self.rollout.phase_since
+
+    @property
+    def on_step(self) -> float:
+        """Seconds on this step."""
+        return self.now - self.rollout.cursor_since
+
+    @property
+    def candidates(self) -> tuple[ObservedInstance, ...]:
+        """What runs of the candidate's revision."""
+        return self.facts.observation.of_revision(self.rollout.candidate.number)
+
+    @property
+    def ready_candidates(self) -> int:
+        """How many of them may take requests, or are ready where there are no requests."""
+        return sum(1 for instance in self.candidates if instance.ready)
+
+    @property
+    def stable_serving(self) -> int:
+        """How many instances of stable may take requests."""
+        if self.state.stable is None:
+            return 0
+        return len(serving(self.facts.observation, self.state.stable.number))
+
+    @property
+    def image_state(self) -> tuple[ImageState | None, str]:
+        """Whether the candidate's image is on the host, and what is known about it."""
+        reference = self.rollout.candidate.release.image.reference
+        for image in self.facts.observation.images:
+            if image.reference == reference:
+                return image.state, image.detail
+        return None, ""
+
+    @property
+    def takes_traffic(self) -> bool:
+        """Whether the candidate has routes."""
+        return self.rollout.candidate.workload.takes_traffic
+
+    def wanted(self, weight: int) -> int:
+        """Instances that the candidate needs for a weight in percent: its share of the replicas, at least one."""
+        return max(1, math.ceil(self.state.replicas * weight / 100))
+
+    def share_applied(self, weight: int) -> bool:
+        """Whether the gateway really sends the candidate this share of every route (always, without routes)."""
+        if not self.takes_traffic:
+            return True
+        number = self.rollout.candidate.number
+        gateway = self.facts.observation.gateway
+        listed = {goal.route.name: goal for goal in gateway.routes}
+        if not gateway.running or any(r.name not in listed for r in self.rollout.candidate.workload.routes):
+            return False
+        shares = {b.weight for goal in gateway.routes for b in goal.backends if b.revision == number}
+        return shares == {weight} if weight else shares <= {0}
+
+    @property
+    def first(self) -> bool:
+        """Whether nothing served before: there is no control and nothing to go back to."""
+        return self.state.stable is None
+
+
+def effective_phase(rollout: Rollout) -> Phase:
+    """The phase whose world should hold: a pause keeps the world of the phase that it interrupted."""
+    return rollout.hold.resume_to if rollout.phase is Phase.PAUSED and rollout.hold else rollout.phase
