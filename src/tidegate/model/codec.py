@@ -8,9 +8,9 @@ from functools import cache
 from typing import Any, TypeVar
 
 from cattrs import Converter
-from cattrs.strategies import configure_tagged_union
+from cattrs.strategies import configure_tagged_union, configure_union_passthrough
 
-from tidegate.model import intent, spec
+from tidegate.model import event, intent, spec
 
 T = TypeVar("T")
 
@@ -20,6 +20,7 @@ def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=False)
     for union in (spec.Step, intent.Action):
         configure_tagged_union(union, converter, tag_name="type")
+    configure_union_passthrough(event.Datum, converter)
     return converter
 
 

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 from tidegate.model.release import AgentKey
 
+Datum = str | int | float | bool | None
+"""What an event's data may hold."""
+
 
 class EventKind(StrEnum):
     """What an event tells."""
@@ -33,4 +36,4 @@ class Event:
     kind: EventKind
     because: str
     revision: int | None = None
-    data: Mapping[str, str | int | float | bool | None] = field(default_factory=dict)
+    data: Mapping[str, Datum] = field(default_factory=dict)

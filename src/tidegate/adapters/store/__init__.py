@@ -1,1 +1,4 @@
-"""Stores of state, events, intents and the lease."""
+"""Stores of state, events, intents and the lease: SQLAlchemy Core on SQLite (default) or PostgreSQL.
+
+SQL only here, portable; nothing here decides. `opening.open_state` is the way in.
+"""

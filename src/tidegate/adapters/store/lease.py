@@ -1,0 +1,49 @@
+"""Who decides: one row, changed only under the conditions of its WHERE clause (compare-and-set)."""
+
+from sqlalchemy import Connection, update
+
+from tidegate.adapters.store.database import Database
+from tidegate.adapters.store.folding import LEASE, epoch_in_force, fold
+from tidegate.adapters.store.reserve import Reserve
+from tidegate.adapters.store.tables import lease
+
+
+class SqlLease:
+    """LeaseStore. Time is the caller's: controllers that share a lease need clocks that agree to within its ttl."""
+
+    def __init__(self, database: Database, reserve: Reserve) -> None:
+        self._database = database
+        self._reserve = reserve
+
+    async def acquire(self, holder: str, ttl_s: float, now: float) -> int | None:
+        """The epoch when the lease is ours now, None while another holder's has not expired.
+
+        Every success is a new epoch, the same holder's too: a restarted controller shuts its former self out. What the
+        former holder could write only to the reserve is folded in first, so that the next one decides on it.
+        """
+
+        def work(connection: Connection) -> tuple[int | None, list[int]]:
+            current = epoch_in_force(connection)
+            free = (lease.c.holder.in_(("", holder))) | (lease.c.expires_at <= now)
+            mine = update(lease).where(lease.c.name == LEASE, lease.c.epoch == current, free)
+            folded = fold(connection, self._reserve)
+            taken = connection.execute(mine.values(holder=holder, epoch=current + 1, expires_at=now + ttl_s))
+            return (current + 1 if taken.rowcount == 1 else None), folded
+
+        epoch, folded = await self._database.write(work)
+        if folded:
+            await self._database.aside(lambda: self._reserve.empty(folded))
+        return epoch
+
+    async def renew(self, holder: str, epoch: int, ttl_s: float, now: float) -> bool:
+        """Keep it; False when somebody else took it. An expired lease that nobody took is still ours."""
+        return await self._database.write(lambda connection: _change(connection, holder, epoch, holder, now + ttl_s))
+
+    async def release(self, holder: str, epoch: int) -> None:
+        """Give it back; nothing happens when it is not ours any more."""
+        await self._database.write(lambda connection: _change(connection, holder, epoch, "", 0.0))
+
+
+def _change(connection: Connection, holder: str, epoch: int, to: str, expires_at: float) -> bool:
+    mine = update(lease).where(lease.c.name == LEASE, lease.c.holder == holder, lease.c.epoch == epoch)
+    return connection.execute(mine.values(holder=to, expires_at=expires_at)).rowcount == 1

@@ -1,0 +1,1 @@
+"""One module a migration; adapters/store/migrate.py lists their numbers."""

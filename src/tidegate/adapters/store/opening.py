@@ -1,0 +1,68 @@
+"""Open the state: the tables are brought up to date, and what the reserve holds is folded in."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from tidegate.adapters.store.database import Database, connect
+from tidegate.adapters.store.folding import fold
+from tidegate.adapters.store.journal import SqlJournal
+from tidegate.adapters.store.lease import SqlLease
+from tidegate.adapters.store.location import file_of, locate
+from tidegate.adapters.store.migrate import migrate
+from tidegate.adapters.store.reserve import Reserve
+from tidegate.adapters.store.store import SqlStore
+from tidegate.model.errors import StoreError
+
+
+@dataclass(frozen=True)
+class State:
+    """The three ports of one database. Close the state when done."""
+
+    store: SqlStore
+    journal: SqlJournal
+    lease: SqlLease
+    database: Database
+
+    async def close(self) -> None:
+        """Let go of threads and connections."""
+        await self.database.close()
+
+
+async def open_state(location: str | None = None) -> State:
+    """Open (and make, where there is none) the state at a file's path or database URL; default: $TIDEGATE_STATE.
+
+    Raises StoreError for a place that cannot be used, a damaged file, or the state of a newer Tidegate.
+    """
+    return await asyncio.to_thread(_open, location or locate())
+
+
+def _open(location: str) -> State:
+    file = file_of(location)
+    engine = connect(location)
+    try:
+        migrate(engine, file)
+    except BaseException:
+        engine.dispose()
+        raise
+    reserve = Reserve(_reserve_of(file))
+    # A full or read-only disk must not keep anybody from reading; whoever needs the reserve is told then.
+    with suppress(StoreError):
+        reserve.prepare()
+    with suppress(StoreError, SQLAlchemyError):
+        if reserve.records():
+            with engine.execution_options(write=True).begin() as connection:
+                folded = fold(connection, reserve)
+            reserve.empty(folded)
+    database = Database(engine)
+    return State(SqlStore(database, reserve), SqlJournal(database), SqlLease(database, reserve), database)
+
+
+def _reserve_of(file: Path | None) -> Path:
+    """Beside the file; for a database server in the user's state folder, on this machine's disk."""
+    if file is not None:
+        return file.with_name(f"{file.name}.reserve")
+    return Path(locate({})).with_name("server.reserve")

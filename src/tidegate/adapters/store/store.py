@@ -1,0 +1,99 @@
+"""State, events and intents: one transaction a decision."""
+
+from sqlalchemy import Connection, insert, select, union
+
+from tidegate.adapters.store import documents
+from tidegate.adapters.store.database import Database
+from tidegate.adapters.store.folding import epoch_in_force, fold
+from tidegate.adapters.store.reserve import Reserve
+from tidegate.adapters.store.rows import key_columns, revisions_in, rows_of, write
+from tidegate.adapters.store.tables import answers, intents, states
+from tidegate.adapters.store.upgrades import Kind
+from tidegate.model.decision import Decision
+from tidegate.model.errors import ConflictError, LeaseLostError
+from tidegate.model.intent import Answer, Intent
+from tidegate.model.release import AgentKey
+from tidegate.model.rollout import AgentState
+
+
+class SqlStore:
+    """Store. Also the emergency: `save_in_reserve`, for when `save` raised StoreError and traffic goes to stable."""
+
+    def __init__(self, database: Database, reserve: Reserve) -> None:
+        self._database = database
+        self._reserve = reserve
+        self._known: dict[AgentKey, set[int]] = {}
+
+    async def load(self, key: AgentKey) -> AgentState | None:
+        """The state last saved, or None."""
+        query = select(states.c.version, states.c.document).filter_by(**key_columns(key))
+        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
+        return documents.value(Kind.STATE, AgentState, row.version, row.document) if row is not None else None
+
+    async def keys(self) -> tuple[AgentKey, ...]:
+        """Every agent in every environment that has state or open intents, sorted."""
+        opened = select(intents.c.agent, intents.c.environment).where(intents.c.answered.is_(False))
+        query = union(select(states.c.agent, states.c.environment), opened).order_by("agent", "environment")
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return tuple(AgentKey(row.agent, row.environment) for row in rows)
+
+    async def save(self, decision: Decision, epoch: int) -> None:
+        """State, events, answers and new revisions in one transaction, on the disk when this returns.
+
+        Raises LeaseLostError when `epoch` is not the one in force, StoreError when nothing could be saved.
+        """
+        key = decision.state.key
+        rows = rows_of(decision, self._known.get(key, frozenset()))
+
+        def work(connection: Connection) -> list[int]:
+            _require(connection, epoch)
+            folded = fold(connection, self._reserve)
+            write(connection, rows)
+            return folded
+
+        folded = await self._database.write(work)
+        self._known[key] = {revision.number for revision in revisions_in(decision.state)}
+        if folded:
+            await self._database.aside(lambda: self._reserve.empty(folded))
+
+    async def save_in_reserve(self, decision: Decision, epoch: int) -> None:
+        """Keep a decision in space allocated beforehand; it is folded in before anything newer is saved.
+
+        Only for moving traffic to ready stable instances. Raises StoreError when the reserve cannot take it either.
+        """
+        content = {"epoch": epoch, "rows": rows_of(decision, self._known.get(decision.state.key, set())).plain()}
+        await self._database.aside(lambda: self._reserve.record(content))
+
+    async def submit(self, intent: Intent) -> None:
+        """Write an intent for the holder of the lease; the same one twice is harmless."""
+        row = {"id": intent.id, **key_columns(intent.key), **documents.columns(intent), "answered": False}
+
+        def work(connection: Connection) -> None:
+            found = connection.execute(select(intents.c.document).where(intents.c.id == intent.id)).scalar()
+            if found is None:
+                connection.execute(insert(intents), row)
+            elif found != row["document"]:
+                raise ConflictError(f"intent {intent.id} was given before and said something else")
+
+        await self._database.write(work)
+
+    async def pending(self, key: AgentKey) -> tuple[Intent, ...]:
+        """Intents not answered yet, oldest first."""
+        query = select(intents.c.version, intents.c.document).filter_by(**key_columns(key), answered=False)
+        rows = await self._database.read(lambda connection: connection.execute(query.order_by(intents.c.seq)).all())
+        return tuple(documents.value(Kind.INTENT, Intent, row.version, row.document) for row in rows)
+
+    async def answer(self, intent: str) -> Answer | None:
+        """What became of an intent, or None while it is open."""
+        query = select(answers.c.version, answers.c.document).where(answers.c.intent == intent)
+        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
+        return documents.value(Kind.ANSWER, Answer, row.version, row.document) if row is not None else None
+
+
+def _require(connection: Connection, epoch: int) -> None:
+    current = epoch_in_force(connection)
+    if current != epoch:
+        raise LeaseLostError(
+            f"another controller decides now (epoch {current}; this one had {epoch})",
+            hint="this one stops deciding; tidegate status shows what the other one does",
+        )

@@ -1,0 +1,108 @@
+"""The tables, in portable SQL. A `document` is a model value's plain form as JSON, `version` says which form."""
+
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+
+metadata = MetaData()
+
+states = Table(
+    "states",
+    metadata,
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("agent", "environment"),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("events_of_key", "agent", "environment", "seq"),
+    sqlite_autoincrement=True,
+)
+
+intents = Table(
+    "intents",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    Column("answered", Boolean, nullable=False, default=False),
+    Index("intents_open", "answered", "agent", "environment"),
+)
+
+answers = Table(
+    "answers",
+    metadata,
+    Column("intent", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+)
+
+lease = Table(
+    "lease",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("epoch", Integer, nullable=False),
+    Column("expires_at", Float, nullable=False),
+)
+
+blocks = Table(
+    "blocks",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("first_at", Float, nullable=False),
+    Column("last_at", Float, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("payload", LargeBinary, nullable=False),
+    Index("blocks_of_key", "agent", "environment", "last_at"),
+)
+
+releases = Table(
+    "releases",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("agent", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("release_version", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    UniqueConstraint("agent", "id"),
+)
+
+revisions = Table(
+    "revisions",
+    metadata,
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("agent", "environment", "number"),
+)
+
+folded = Table("folded", metadata, Column("record", Text, primary_key=True))
+"""Records of the reserve that are in the tables already: folding one in twice does nothing."""
