@@ -73,14 +73,16 @@ class AgentLoop:
         blocks = self.sampler.fresh()
         facts = Facts(self._ports.clock.now(), observed, blocks, intents, self._executor.failures())
         decision = decide(state, facts)
-        plan = self._plan(decision.desired, observed)
+        traffic = self._ports.gateway.plan(decision.desired, observed)
+        instances = self._ports.platform.plan(decision.desired, observed)
         saved = await self._persist(state, decision, blocks)
-        if not saved:
-            rescued = await self._rescue(state, decision, observed)
-            return Turn(decision, plan, tuple(rescued), saved=False)
-        self._state, self._desired = decision.state, decision.desired
-        done = await self._act(decision.desired, observed)
-        return Turn(decision, plan, tuple(done), saved=True)
+        if saved:
+            self._state, self._desired = decision.state, decision.desired
+            done = await self._executor.traffic(traffic) + await self._executor.instances(instances)
+            await self._tell(done)
+        else:
+            done = await self._executor.traffic(traffic) if _rescues(state, decision) else []
+        return Turn(decision, (*traffic, *instances), tuple(done), saved)
 
     async def observe(self) -> Observation:
         """What the platform and the gateway see, at once."""
@@ -88,12 +90,6 @@ class AgentLoop:
             self._ports.platform.observe(self._desired), self._ports.gateway.observe(self.key)
         )
         return replace(observed, gateway=gateway)
-
-    def _plan(self, desired: Desired, observed: Observation) -> tuple[Operation, ...]:
-        return (
-            *self._ports.gateway.plan(desired, observed),
-            *self._ports.platform.plan(desired, observed),
-        )
 
     async def _persist(self, before: AgentState, decision: Decision, blocks: tuple[Block, ...]) -> bool:
         """Write the decision down before anything is touched; only when something changed."""
@@ -107,19 +103,6 @@ class AgentLoop:
             self.sampler.put_back(blocks)
             return False
         return True
-
-    async def _act(self, desired: Desired, observed: Observation) -> list[Done]:
-        done = await self._executor.traffic(self._ports.gateway.plan(desired, observed))
-        done += await self._executor.instances(self._ports.platform.plan(desired, observed))
-        await self._tell(done)
-        return done
-
-    async def _rescue(self, before: AgentState, decision: Decision, observed: Observation) -> list[Done]:
-        """The one exception to persist-before-act: traffic back to ready stable instances may go first."""
-        after = decision.state.active
-        if after is None or after.phase is not Phase.REVERTING or after.weight or before.stable is None:
-            return []
-        return await self._executor.traffic(self._ports.gateway.plan(decision.desired, observed))
 
     async def _tell(self, done: list[Done]) -> None:
         """Log each operation; the same failure only once."""
@@ -158,3 +141,9 @@ class AgentLoop:
         pause = BUSY_S if turn.decision.state.active else IDLE_S
         wake = turn.decision.wake_at
         return pause if wake is None else max(QUICK_S, min(pause, wake - self._ports.clock.now()))
+
+
+def _rescues(before: AgentState, decision: Decision) -> bool:
+    """The one exception to persist-before-act: traffic back to stable, when the store cannot be written."""
+    after = decision.state.active
+    return after is not None and after.phase is Phase.REVERTING and not after.weight and before.stable is not None

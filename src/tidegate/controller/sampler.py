@@ -1,4 +1,4 @@
-"""Samples traffic at 1 Hz into blocks, apart from the loop's ticks, so that evidence never depends on how often one looks."""
+"""Samples traffic at 1 Hz into blocks, apart from the loop's ticks: evidence never depends on how often one looks."""
 
 from collections.abc import Sequence
 

@@ -91,7 +91,7 @@ def postponed(rollout: Rollout, gap: float) -> Rollout:
 def _listen(state: AgentState, facts: Facts) -> AgentState:
     """Feed the new measurement blocks to the rollout's metrics."""
     rollout = state.active
-    if rollout is None or rollout.phase is Phase.REVERTING or not rollout.metrics:
+    if rollout is None or rollout.phase in (Phase.PREPARING, Phase.STARTING, Phase.REVERTING):
         return state
     states = analysis.take(rollout.analysis, rollout.metrics, facts.blocks, rollout.candidate.number)
     verdict = analysis.judge(rollout.analysis, states, rollout.cursor_since)

@@ -129,7 +129,8 @@ class World:
             share = self.requests_per_s * span / len(goals)
             for goal in goals:
                 total = sum(b.weight for b in goal.backends if b.endpoints)
-                if not total:
+                # Clients come once something has answered; before the first release there is nobody to lose.
+                if not total and key in self.counts:
                     self.lost += share
                 for backend in goal.backends:
                     if not backend.weight or not backend.endpoints:
