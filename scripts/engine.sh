@@ -48,6 +48,7 @@ stop() {
         n=$((n + 1)); [ $n -lt 200 ] || die "dockerd (pid $pid) did not stop within 20 s of SIGTERM; see $log"
         sleep 0.1
     done
+    ip link del docker0 2>/dev/null || true
     rm -f "$pidfile" "$log" "$state/apt.log"
     rmdir "$state" 2>/dev/null || true
     say "stopped the engine that this script had started"
@@ -83,11 +84,11 @@ start() {
     mkdir -p "$state"
     : >"$log"
     # The daemon itself, not `service docker start`: its init script asks for more open files than may be allowed.
-    # containerd left by a killed daemon is taken for alive where PID 1 does not reap: forget it when it is dead.
-    for stale in /var/run/docker.pid /run/docker/containerd/containerd.pid; do
-        if [ -f $stale ]; then
-            status=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$(cat $stale)/status" 2>/dev/null || true)
-            case $status in '' | Z) rm -f $stale ;; esac
+    # What a killed daemon left is taken for alive where PID 1 does not reap: forget what is dead.
+    for stale in "$pidfile" /var/run/docker.pid /run/docker/containerd/containerd.pid; do
+        if [ -f "$stale" ]; then
+            status=$(sed -n 's/^State:[[:space:]]*\(.\).*/\1/p' "/proc/$(cat "$stale")/status" 2>/dev/null || true)
+            case $status in '' | Z) rm -f "$stale" ;; esac
         fi
     done
     setsid dockerd --host=$default --pidfile="$pidfile" --live-restore >"$log" 2>&1 </dev/null &
