@@ -281,12 +281,11 @@ class Engine:
         """The docker CLI on this engine; its stdout."""
         return sh("docker", "--host", self.url, *arguments).stdout
 
-    def load(self, *images: str) -> None:
-        """Make sure that the named cached images (see tests/images.py) are in this engine."""
+    def load(self, image: str) -> str:
+        """Make sure that a cached image (tests/images.py lists them) is in this engine; its full reference."""
         from tests.images import side_load
 
-        for image in images:
-            side_load(self, image)
+        return side_load(self, image)
 
     def reset(self) -> None:
         """Remove all containers, networks and volumes; images stay. Starts the daemon if a test left it stopped."""

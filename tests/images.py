@@ -1,52 +1,54 @@
-"""Images for engine tests, made once, cached as files and side-loaded into each engine that asks."""
+"""Images for engine tests: made once by the product's own makers, cached as files, side-loaded into an engine.
+
+engine.load("tidegate/base-busybox")   2 MB    scratch + busybox: sh, httpd, nc, wget ...
+engine.load("tidegate/base-python")   50 MB    Debian's Python with its standard library, and busybox
+engine.load("tidegate/gateway")      112 MB    Envoy, glibc, busybox
+"""
 
 from __future__ import annotations
 
-import io
-import shutil
-import tarfile
-import urllib.parse
+import asyncio
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from tests.netns import sh
+from tidegate.adapters.gateway.image import gateway_archive, gather
+from tidegate.adapters.registry.base_image import Base, base_archive
 
 if TYPE_CHECKING:
     from tests.engine import Engine
 
-BUSYBOX = "tidegate/base-busybox:latest"
+T = TypeVar("T")
+CACHE = Path(__file__).parent.parent / ".cache"
 
 
-def side_load(engine: Engine, image: str) -> None:
-    """Put a cached image into the engine, unless it is there."""
-    reference = image if ":" in image.rpartition("/")[2] else f"{image}:latest"
-    known = {tag for found in engine.api("GET", "/images/json") for tag in found["RepoTags"] or []}
-    if reference in known:
-        return
-    maker = MAKERS.get(reference)
-    if maker is None:
-        raise KeyError(f"no cached image {reference}; there are {', '.join(MAKERS)}")
-    maker(engine)
+def side_load(engine: Engine, image: str) -> str:
+    """Put a cached image into the engine, unless it is there; its full reference."""
+    name = image.partition(":")[0]
+    if name == "tidegate/gateway":
+        parts = _await(gather(CACHE))
+        if not _has(engine, parts.reference):
+            _load(engine, _await(gateway_archive(parts, CACHE)))
+        return parts.reference
+    for base in Base:
+        if name == base.value.partition(":")[0]:
+            if not _has(engine, base.value):
+                _load(engine, _await(base_archive(base, CACHE)))
+            return base.value
+    raise KeyError(f"no cached image {image}; there are tidegate/gateway, {', '.join(base.value for base in Base)}")
 
 
-def busybox(engine: Engine) -> None:
-    """Scratch + busybox-static with a link for each applet."""
-    source = shutil.which("busybox") or "/bin/busybox"
-    archive = io.BytesIO()
-    with tarfile.open(fileobj=archive, mode="w") as tar:
-        for directory in ("bin", "etc", "tmp", "var", "www"):
-            entry = tarfile.TarInfo(directory)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if directory == "tmp" else 0o755
-            tar.addfile(entry)
-        tar.add(Path(source).resolve(), "bin/busybox")
-        for applet in sh(source, "--list").stdout.split():
-            if applet != "busybox":
-                entry = tarfile.TarInfo(f"bin/{applet}")
-                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
-                tar.addfile(entry)
-    name, _, tag = BUSYBOX.partition(":")
-    changes = urllib.parse.urlencode([("changes", "ENV PATH=/bin"), ("changes", 'CMD ["sh"]')])
-    engine.api("POST", f"/images/create?fromSrc=-&repo={name}&tag={tag}&{changes}", archive.getvalue())
+def _has(engine: Engine, reference: str) -> bool:
+    return any(reference in (found["RepoTags"] or []) for found in engine.api("GET", "/images/json"))
 
 
-MAKERS = {BUSYBOX: busybox}
+def _load(engine: Engine, archive: Path) -> None:
+    with archive.open("rb") as content:
+        engine.api("POST", "/images/load?quiet=1", content)
+
+
+def _await(work: Coroutine[None, None, T]) -> T:
+    """The result, also when the caller is inside a running event loop."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()

