@@ -70,7 +70,8 @@ class Problem:
     warning: bool = False
 
     def __str__(self) -> str:
-        text = f"{self.file}:{self.line}: {self.key}: {self.message}"
+        place = f"{self.file}:{self.line}: {self.key}" if self.key else f"{self.file}:{self.line}"
+        text = f"{place}: {self.message}"
         return f"{text} ({self.hint})" if self.hint else text
 
 

@@ -1,0 +1,199 @@
+"""The top of tidegate.yaml: its keys, and how they become a Spec."""
+
+import re
+import shlex
+from typing import Any
+
+from tidegate.model.spec import Build, Source
+from tidegate.model.workload import SecretRef
+from tidegate.spec.context import Context
+from tidegate.spec.health import PROBES
+from tidegate.spec.kinds import WORDS, Pairs, choice, text
+from tidegate.spec.mounts import host_path
+from tidegate.spec.routes import ROUTES
+from tidegate.spec.service import SERVICE, WORKLOAD
+from tidegate.spec.shapes import INVALID, Either, Key, MapOf, Object, Record, Refused
+from tidegate.spec.strategy import ANALYSIS, ROLLBACK, STRATEGY
+
+PLATFORMS = ("docker", "memory")
+NAME = r"[a-z0-9]([a-z0-9\-]{0,38}[a-z0-9])?"
+NAME_HINT = "lower-case letters, digits and dashes, 40 at most: log-shipper"
+
+
+def _environment_name(name: str) -> None:
+    if not re.fullmatch(NAME, name):
+        raise ValueError(NAME_HINT.replace("log-shipper", "production"))
+
+
+def _variable_name(name: str) -> None:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError("letters, digits and underscores: API_TOKEN")
+
+
+SOURCE = Object(
+    "source",
+    "Where commits come from.",
+    (
+        Key("repository", text("a path or URL of a git repository"), "Path (relative to this file) or URL.", "."),
+        Key("branch", text("a branch", r"[^\s~^:?*\[\\]+", example="main"), "Branch to deliver from.", "main"),
+    ),
+    build=lambda record, context: Source(record.get("repository", "."), record.get("branch", "main")),
+)
+
+
+def _build(record: Record, context: Context) -> Build:
+    default = Build()
+    args = record.get("args", {})
+    for name, value in args.items():
+        if value is None and name not in context.environ:
+            context.warn(record.at("args"), f"{name} has no value and is not set in the environment", f"export {name}")
+    return Build(
+        context=record.get("context", default.context),
+        dockerfile=record.get("dockerfile", default.dockerfile),
+        target=record.get("target", ""),
+        args={name: context.environ.get(name, "") if value is None else value for name, value in args.items()},
+        repository=record.get("image", ""),
+        version=record.get("version", ""),
+    )
+
+
+BUILD = Object(
+    "build",
+    "How a commit becomes an image.",
+    (
+        Key("context", text("a path"), "Directory of the repository that the build sees.", "."),
+        Key("dockerfile", text("a path"), "Dockerfile, relative to the context.", "Dockerfile"),
+        Key("target", text("a stage's name"), "Stage to stop at.", "the last"),
+        Key("args", Pairs("name"), "Build arguments. They stay in the image: no secrets.", "none"),
+        Key(
+            "image",
+            text(
+                "a repository without a tag",
+                r"([A-Za-z0-9][A-Za-z0-9.\-]*(:[0-9]{1,5})?/)?[a-z0-9]+([._\-]+[a-z0-9]+)*(/[a-z0-9]+([._\-]+[a-z0-9]+)*)*",
+                hint="tags are made from version and commit: registry.example.org/team/agent",
+            ),
+            "Repository that images are named after.",
+            "the agent's name",
+        ),
+        Key(
+            "version",
+            text("a version", r"[A-Za-z0-9_][A-Za-z0-9_.\-]{0,100}", hint='put it in quotes: "1.10"; no + or spaces'),
+            "Version; the tag is version-commit.",
+            "the commit's",
+        ),
+    ),
+    belongs={"repository": "image: the repository to name images after (git is source.repository)", "tag": "version"},
+    build=_build,
+)
+
+
+def _secret(record: Record, context: Context) -> object:
+    match record:
+        case {"file": str(path)}:
+            return "file", host_path(path, record.at("file"))
+        case {"environment": str(name)}:
+            return "environment", name
+        case {"command": str(command)}:
+            return "command", command
+        case {"command": tuple(words)} if words:
+            return "command", shlex.join(words)
+    return INVALID
+
+
+SECRET = Object(
+    "secret",
+    "Where a variable's value comes from, just before an instance is created. The value is never stored or printed.",
+    (
+        Key("file", text("a path"), "A file; a final newline is taken off."),
+        Key("environment", text("a variable's name", r"[A-Za-z_][A-Za-z0-9_]*"), "A variable of the controller's."),
+        Key(
+            "command",
+            Either("a command", scalar=text("a command"), sequence=WORDS, hint="write vault read ..."),
+            "A command whose output it is.",
+        ),
+    ),
+    one_of=("file", "environment", "command"),
+    build=_secret,
+    expected="where the value comes from: {file: ...}, {environment: ...} or {command: ...}",
+)
+OVERLAY = Object(
+    "overlay",
+    "Workload keys for this environment, merged over workload by the rules of Compose's override files.",
+    SERVICE.keys,
+    SERVICE.refused,
+    belongs={**SERVICE.belongs, "compose": "workload.compose"},
+    build=SERVICE.build,
+)
+ENVIRONMENT = Object(
+    "environment",
+    "A named place where the agent runs.",
+    (
+        Key("platform", choice(*PLATFORMS), "What runs it.", "docker"),
+        Key(
+            "endpoint",
+            text("an address", r"(unix|tcp|http|https|npipe)://.+", example="unix:///var/run/docker.sock"),
+            "Where the engine listens.",
+            "the local engine",
+        ),
+        Key("overlay", OVERLAY, "Workload keys that differ here.", "none"),
+        Key(
+            "secrets",
+            MapOf(SECRET, "variable", _variable_name, "^[A-Za-z_][A-Za-z0-9_]*$"),
+            "Variables by reference.",
+            "none",
+        ),
+        Key("routes", ROUTES, "Replaces the routes at the top.", "those at the top"),
+        Key("probes", PROBES, "Replaces the probes at the top, each by itself.", "those at the top"),
+    ),
+    belongs={
+        "workload": "overlay",
+        "environment": "overlay.environment",
+        "deploy": "overlay.deploy",
+        "replicas": "overlay.deploy.replicas",
+        "image": "overlay.image",
+    },
+)
+TOP = Object(
+    "spec",
+    "One agent's tidegate.yaml.",
+    (
+        Key("agent", text("a name", NAME, hint=NAME_HINT), "Name of what is delivered.", required=True),
+        Key("source", SOURCE, "Where commits come from.", "this repository, main"),
+        Key("build", BUILD, "How a commit becomes an image. Without it, workload.image runs as it is.", "none"),
+        Key("workload", WORKLOAD, "What runs, in the keys of a Compose service.", "the image's own settings"),
+        Key("probes", PROBES, "Questions that decide about traffic and restarts.", "the image's HEALTHCHECK"),
+        Key("routes", ROUTES, "Traffic that the gateway takes.", "none"),
+        Key(
+            "environments",
+            MapOf(ENVIRONMENT, "environment", _environment_name, f"^({NAME})$", least=1),
+            "Named places to deliver to.",
+            "default: docker, the local engine",
+        ),
+        Key("strategy", STRATEGY, "How traffic moves to a release.", "canary"),
+        Key("analysis", ANALYSIS, "What is watched.", "errors over 2 % abort, where there are routes"),
+        Key("rollback", ROLLBACK, "Limits of the hard facts.", "see below"),
+    ),
+    refused={
+        "services": Refused("this is a compose file's key: write workload: {compose: compose.yaml, service: NAME}")
+    },
+    belongs={
+        "name": "agent",
+        "replicas": "workload.deploy.replicas",
+        "image": "workload.image",
+        "canary": "strategy.canary",
+        "steps": "strategy.canary.steps",
+        "metrics": "analysis.metrics",
+        "readiness": "probes.readiness",
+        "liveness": "probes.liveness",
+        "secrets": "environments.NAME.secrets",
+        "overlay": "environments.NAME.overlay",
+        "repository": "source.repository",
+        "branch": "source.branch",
+        "ports": "workload.ports, or routes for traffic through the gateway",
+    },
+)
+
+
+def secret_refs(secrets: dict[str, Any]) -> tuple[SecretRef, ...]:
+    """References in the order of the file."""
+    return tuple(SecretRef(variable, source, reference) for variable, (source, reference) in secrets.items())

@@ -1,0 +1,236 @@
+"""tidegate.yaml into a Spec: read, fill in variables, follow the compose file, merge each environment, check."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tidegate.model.errors import Problem, SpecError
+from tidegate.model.spec import Analysis, Canary, Environment, Rollback, Source, Spec
+from tidegate.model.workload import Workload
+from tidegate.spec.checks import check_environment
+from tidegate.spec.context import Context, Variable, Where, did_you_mean
+from tidegate.spec.document import MAX_BYTES, Node, parse_yaml
+from tidegate.spec.format import OVERLAY, TOP, secret_refs
+from tidegate.spec.merge import merge
+from tidegate.spec.mounts import host_path
+from tidegate.spec.shapes import INVALID, Record
+from tidegate.spec.variables import fill_in, with_dotenv
+
+FILE = "tidegate.yaml"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A spec with what was noticed while reading it."""
+
+    spec: Spec
+    warnings: tuple[Problem, ...]
+    variables: tuple[Variable, ...]
+    places: Mapping[str, Where]
+
+
+def load_spec(path: Path, environ: Mapping[str, str]) -> Spec:
+    """Read a spec, or the tidegate.yaml of a directory. Raises SpecError with every problem found."""
+    return load(path, environ).spec
+
+
+def parse_spec(text: str, file: str = FILE, environ: Mapping[str, str] | None = None) -> Spec:
+    """Read a spec from its text. `file` is where it counts as standing: for messages and relative paths."""
+    return parse(text, file, environ or {}).spec
+
+
+def load(path: Path, environ: Mapping[str, str]) -> Loaded:
+    """As load_spec, with warnings and places."""
+    if path.is_dir():
+        path = path / FILE
+    context = Context(environ)
+    text = read_text(path, Where(str(path), 1, ""), context)
+    context.stop_if_wrong()
+    return parse(text, str(path), environ)
+
+
+def parse(text: str, file: str, environ: Mapping[str, str]) -> Loaded:
+    """As parse_spec, with warnings and places."""
+    probe = Context(environ)
+    environ = with_dotenv(file, environ, probe)
+    probe.stop_if_wrong()
+    context = Context(environ)
+    root = parse_yaml(text, file, context)
+    if root is not None:
+        root = _with_compose(fill_in(root, environ, context), environ, context)
+    spec = _spec(root, context) if root is not None else None
+    context.stop_if_wrong()
+    if spec is None:  # the context always says why; this is for a bug, in plain words
+        raise SpecError((Problem(file, 1, "", "cannot be read as a spec", "tidegate init writes one to begin with"),))
+    return Loaded(spec, context.warnings, context.variables, _places(root) if root else {})
+
+
+def read_text(path: Path, where: Where, context: Context) -> str:
+    """The text of a file, or an empty one after noting why it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except FileNotFoundError:
+        context.error(where, f"{path} does not exist", "tidegate init writes a tidegate.yaml to begin with")
+        return ""
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        context.error(where, f"{path} cannot be read: {reason}", "mend the path or its permissions")
+        return ""
+    try:
+        return data[: MAX_BYTES + 1].decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        if len(data) <= MAX_BYTES or error.start < MAX_BYTES - 4:
+            context.error(replace(where, line=line), "is not UTF-8 text", "save the file as UTF-8")
+            return ""
+        return data.decode("utf-8", "replace")
+
+
+def _with_compose(root: Node, environ: Mapping[str, str], context: Context) -> Node:
+    """The document with the compose file's service under `workload`, where it refers to one."""
+    workload = root.value.get("workload") if isinstance(root.value, dict) else None
+    if workload is None or not isinstance(workload.value, dict) or not isinstance(root.value, dict):
+        return root
+    compose = workload.value.get("compose")
+    if compose is None:
+        if service := workload.value.get("service"):
+            context.error(service.where, "names a service of no file", "add compose: compose.yaml beside it")
+        return root
+    if not isinstance(compose.value, str) or not compose.value:
+        return root
+    service = _service(compose, workload.value.get("service"), environ, context)
+    if service is None:
+        own: dict[str, Node] = {}
+    else:
+        more = {key: node for key, node in workload.value.items() if key not in ("compose", "service")}
+        merged = merge(service, replace(workload, value=more))
+        own = merged.value if isinstance(merged.value, dict) else {}
+        if "build" in root.value and "build" in own:
+            own = {key: node for key, node in own.items() if key != "build"}
+    return replace(root, value={**root.value, "workload": replace(workload, value=own)})
+
+
+def _service(compose: Node, named: Node | None, environ: Mapping[str, str], context: Context) -> Node | None:
+    path = Path(host_path(str(compose.value), compose.where))
+    shown = str(Path(compose.where.file).parent / str(compose.value))
+    text = read_text(path, compose.where, context)
+    if not text:
+        if path.is_file() and path.stat().st_size == 0:
+            context.error(compose.where, f"{shown} is empty", "name a compose file with services")
+        return None
+    root = parse_yaml(text, shown, context)
+    if root is None:
+        return None
+    services = root.value.get("services") if isinstance(root.value, dict) else None
+    if services is None or not isinstance(services.value, dict) or not services.value:
+        context.error(root.where, "has no services", "name a compose file with services: in workload.compose")
+        return None
+    names = list(services.value)
+    if named is None and len(names) > 1:
+        context.error(compose.where, f"{shown} has {len(names)} services", f"add service: {' or '.join(names[:6])}")
+        return None
+    name = names[0] if named is None else named.text
+    if name not in services.value:
+        context.error(
+            named.where if named else compose.where, f"{shown} has no such service", did_you_mean(name, names)
+        )
+        return None
+    found = services.value[name]
+    if not isinstance(found.value, dict):
+        context.error(found.where, "the service is empty", "give it at least an image")
+        return None
+    return fill_in(found, with_dotenv(shown, context.environ, context) | dict(environ), context)
+
+
+def _places(root: Node) -> dict[str, Where]:
+    """Where each key stands, for warnings that are found later."""
+    result = {root.where.key: root.where}
+    match root.value:
+        case dict(entries):
+            for name, child in entries.items():
+                result.update(_places(child))
+                key = f"{root.where.key}.{name}" if root.where.key else name
+                result[key] = child.where
+        case tuple(items):
+            for item in items:
+                result.update(_places(item))
+    return result
+
+
+def _spec(root: Node, context: Context) -> Spec | None:
+    record = TOP.read(root, context)
+    if record is INVALID:
+        return None
+    environments = _environments(root, record, context)
+    has_routes = any(environment.workload.routes for environment in environments.values())
+    default = Analysis() if has_routes else Analysis(())
+    return Spec(
+        agent=record.get("agent", ""),
+        workload=_complete(record.get("workload", Workload()), record, {}),
+        environments=environments,
+        source=record.get("source", Source()),
+        build=record.get("build"),
+        strategy=record.get("strategy", Canary()),
+        analysis=record.get("analysis", default),
+        rollback=record.get("rollback", Rollback()),
+        file=root.where.file,
+    )
+
+
+def _environments(root: Node, record: Record, context: Context) -> dict[str, Environment]:
+    nodes = root.value if isinstance(root.value, dict) else {}
+    base = nodes.get("workload") or Node(root.where.child("workload"), {})
+    overlays = nodes.get("environments")
+    entries = overlays.value if overlays and isinstance(overlays.value, dict) else {}
+    own = record.get("environments", {"default": {}}) if "environments" in record.places else {"default": {}}
+    result: dict[str, Environment] = {}
+    for name, settings in own.items():
+        entry = entries.get(name)
+        overlay = entry.value.get("overlay") if entry and isinstance(entry.value, dict) else None
+        workload, plain = _merged(base, overlay, context)
+        complete = _complete(workload, record, settings)
+        where = settings if isinstance(settings, Record) else record
+        check_environment(complete, where, record, context)
+        result[name] = Environment(
+            name=name,
+            platform=settings.get("platform", "docker"),
+            endpoint=settings.get("endpoint", ""),
+            overlay=plain,
+            workload=complete,
+        )
+    return result
+
+
+def _merged(base: Node, overlay: Node | None, context: Context) -> tuple[Workload, dict[str, Any]]:
+    if not isinstance(base.value, dict):
+        return Workload(), {}
+    if overlay is None or not isinstance(overlay.value, dict):
+        node, plain = base, {}
+    else:
+        node, plain = merge(base, overlay), _plain(overlay)
+    workload = OVERLAY.read(node, context)
+    return (workload if isinstance(workload, Workload) else Workload()), plain
+
+
+def _plain(node: Node) -> Any:
+    match node.value:
+        case tuple(items):
+            return [_plain(item) for item in items]
+        case dict(entries):
+            return {key: _plain(child) for key, child in entries.items() if child.tag != "!reset"}
+        case value:
+            return value
+
+
+def _complete(workload: Workload, record: Record, settings: Any) -> Workload:
+    """The workload with probes, routes and secrets: the environment's own first, then those at the top."""
+    probes = {**record.get("probes", {}), **settings.get("probes", {})}
+    return replace(
+        workload,
+        secrets=secret_refs(settings.get("secrets", {})),
+        readiness=probes.get("readiness"),
+        liveness=probes.get("liveness"),
+        routes=settings.get("routes", record.get("routes", ())),
+    )

@@ -1,0 +1,245 @@
+"""Strategy, analysis and rollback: shapes and what they become."""
+
+from typing import Any
+
+from tidegate.model.condition import parse_condition
+from tidegate.model.spec import (
+    Analyse,
+    Analysis,
+    Canary,
+    OnFail,
+    Pause,
+    Rollback,
+    SetWeight,
+    Step,
+    ThresholdMetric,
+)
+from tidegate.spec.context import Context
+from tidegate.spec.document import Node
+from tidegate.spec.kinds import choice, duration, free, text, whole
+from tidegate.spec.scalars import duration_text
+from tidegate.spec.shapes import INVALID, Key, ListOf, Object, Record, mismatch, own
+
+DEFAULT_STEPS = "10 %, analyse 30s, 50 %, analyse 30s"
+
+
+class _Pause:
+    """A duration, or an empty mapping for a person; Argo's {duration: 30s} too."""
+
+    expected = "a duration, or {} to wait for a person"
+    _duration = duration(0.001)
+
+    def read(self, node: Node, context: Context) -> Any:
+        """A Pause."""
+        if isinstance(node.value, dict):
+            if set(node.value) - {"duration"}:
+                return mismatch(node, self.expected, context, "write pause: 30s or pause: {}")
+            if not node.value:
+                return Pause()
+            node = node.value["duration"]
+        if node.value is None:
+            return mismatch(node, self.expected, context, "write pause: {} to wait for a person")
+        seconds = self._duration.read(node, context)
+        return seconds if seconds is INVALID else Pause(seconds)
+
+    def schema(self, definitions: dict[str, Any]) -> dict[str, Any]:
+        """Either form."""
+        single = self._duration.schema(definitions)
+        form = {"type": "object", "properties": {"duration": single}, "additionalProperties": False}
+        return {"anyOf": [single, form]}
+
+
+def _step(record: Record, context: Context) -> object:
+    match record:
+        case {"set_weight": int(weight)}:
+            return SetWeight(weight), record.node.where
+        case {"pause": Pause() as pause}:
+            return pause, record.node.where
+        case {"analyse": float(seconds)}:
+            return Analyse(seconds), record.node.where
+    return INVALID
+
+
+STEP = Object(
+    "step",
+    "One step of a canary.",
+    own(
+        Key("set_weight", whole(0, 100), "Percent of requests that go to the canary."),
+        Key("pause", _Pause(), "Wait: a duration, or {} for a person (tidegate promote)."),
+        Key(
+            "analyse", duration(0.001), "Watch this long; go on only when every verdict is pass.", aliases=("analyze",)
+        ),
+    ),
+    one_of=("set_weight", "pause", "analyse"),
+    build=_step,
+)
+
+
+def _canary(record: Record, context: Context) -> Canary:
+    default = Canary()
+    placed = record.get("steps", ())
+    last = -1
+    for step, where in placed:
+        if isinstance(step, SetWeight):
+            if step.weight <= last:
+                context.error(
+                    where.child("set_weight"),
+                    f"the weight {step.weight} follows {last}; weights rise from step to step",
+                    "going back is what abort and rollback do: order the steps by weight",
+                )
+            last = max(last, step.weight)
+    steps: tuple[Step, ...] = tuple(step for step, _ in placed)
+    return Canary(
+        steps=steps if "steps" in record else default.steps,
+        bake_s=record.get("bake", default.bake_s),
+        drain_s=record.get("drain", default.drain_s),
+        progress_deadline_s=record.get("progress_deadline", default.progress_deadline_s),
+    )
+
+
+CANARY = Object(
+    "canary",
+    "Start the candidate beside stable, move traffic step by step, go back by itself when the evidence turns.",
+    own(
+        Key("steps", ListOf(STEP, least=1, expected="a list of steps"), "What happens, in order.", DEFAULT_STEPS),
+        Key("bake", duration(), "Time to watch after promotion; until then the way back is open.", "30s"),
+        Key("drain", duration(), "Time that requests in flight get before an instance stops.", "30s"),
+        Key(
+            "progress_deadline",
+            duration(0.001),
+            "Time the candidate may take to become ready.",
+            "10m",
+            aliases=("progressDeadlineSeconds",),
+        ),
+    ),
+    build=_canary,
+)
+STRATEGY = Object(
+    "strategy",
+    "How traffic moves to a release.",
+    (Key("canary", CANARY, "Step by step, beside stable.", required=True),),
+    build=lambda record, context: record.get("canary", INVALID),
+)
+
+
+def _condition(written: str) -> str:
+    parse_condition(written)
+    return written
+
+
+_CONDITION = free("a condition such as result > 0.02", _condition, "write result > 0.02")
+
+
+def _metric(record: Record, context: Context) -> object:
+    if "success_condition" not in record.places and "failure_condition" not in record.places:
+        context.error(
+            record.node.where,
+            "neither success_condition nor failure_condition is given",
+            "add failure_condition: result > 0.02",
+        )
+    if "name" not in record:
+        return INVALID
+    default = ThresholdMetric("default")
+    return ThresholdMetric(
+        name=record["name"],
+        source=record.get("source", default.source),
+        query=record.get("query", default.query),
+        interval_s=record.get("interval", default.interval_s),
+        count=record.get("count", default.count),
+        success_condition=record.get("success_condition", ""),
+        failure_condition=record.get("failure_condition", ""),
+        failure_limit=record.get("failure_limit", default.failure_limit),
+        consecutive_success_limit=record.get("consecutive_success_limit", default.consecutive_success_limit),
+        inconclusive_limit=record.get("inconclusive_limit", default.inconclusive_limit),
+        min_requests=record.get("min_requests", default.min_requests),
+        on_fail=OnFail(record.get("on_fail", default.on_fail)),
+    )
+
+
+_COUNT = whole(0, 1_000_000)
+METRIC = Object(
+    "metric",
+    "A metric judged by conditions, with the semantics of Argo Rollouts.",
+    own(
+        Key(
+            "name", text("a name", r"[A-Za-z0-9][A-Za-z0-9_.\-]*", example="errors"), "Name in verdicts.", required=True
+        ),
+        Key("source", text("a metric source's name"), "Where it comes from.", "gateway"),
+        Key("query", text("a query"), "What to measure; the gateway knows error_share among others.", "error_share"),
+        Key("interval", duration(0.1), "One measurement is taken over this time, again and again.", "5s"),
+        Key("count", _COUNT, "Measurements after which the metric is done; 0: as long as the step.", "0"),
+        Key(
+            "success_condition", _CONDITION, "A measurement passes when this holds.", "the failure condition's opposite"
+        ),
+        Key(
+            "failure_condition", _CONDITION, "A measurement fails when this holds.", "the success condition's opposite"
+        ),
+        Key("failure_limit", _COUNT, "Failed measurements that are put up with.", "0"),
+        Key("consecutive_success_limit", _COUNT, "Passes in a row that end the metric early; 0: never.", "0"),
+        Key("inconclusive_limit", _COUNT, "Inconclusive measurements that are put up with.", "3"),
+        Key("min_requests", _COUNT, "Fewer requests than this make a measurement inconclusive.", "1"),
+        Key("on_fail", choice(*(item.value for item in OnFail)), "What a failing metric does.", "abort"),
+    ),
+    build=_metric,
+)
+
+
+def _analysis(record: Record, context: Context) -> Analysis:
+    metrics: tuple[ThresholdMetric, ...] = record.get("metrics", ())
+    names = [metric.name for metric in metrics]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        context.error(record.at("metrics"), f"two metrics are called {name}", "give each metric its own name")
+    return Analysis(metrics)
+
+
+ANALYSIS = Object(
+    "analysis",
+    "What is watched while a rollout runs and bakes.",
+    (
+        Key(
+            "metrics",
+            ListOf(METRIC, expected="a list of metrics"),
+            "The metrics; [] watches hard facts only.",
+            required=True,
+        ),
+    ),
+    build=_analysis,
+)
+
+
+def _rollback(record: Record, context: Context) -> Rollback:
+    default = Rollback()
+    return Rollback(
+        ready_deadline_s=record.get("ready_deadline", default.ready_deadline_s),
+        switch_deadline_s=record.get("switch_deadline", default.switch_deadline_s),
+        max_restarts=record.get("max_restarts", default.max_restarts),
+        heartbeat_deadline_s=record.get("heartbeat_deadline", default.heartbeat_deadline_s),
+        history=record.get("history", default.history),
+    )
+
+
+_DEFAULT = Rollback()
+ROLLBACK = Object(
+    "rollback",
+    "Limits of the hard facts, and what is kept for the way back.",
+    own(
+        Key(
+            "ready_deadline",
+            duration(0.001),
+            "An instance that is not ready for this long is a fault.",
+            duration_text(_DEFAULT.ready_deadline_s),
+        ),
+        Key(
+            "switch_deadline",
+            duration(0.001),
+            "Time that a change of traffic may take.",
+            duration_text(_DEFAULT.switch_deadline_s),
+        ),
+        Key("max_restarts", whole(0, 1000), "More restarts than this are a crash loop.", str(_DEFAULT.max_restarts)),
+        Key(
+            "heartbeat_deadline", duration(), "A silence longer than this is a fault; 0: no heartbeats expected.", "0s"
+        ),
+        Key("history", whole(1, 1000), "Revisions whose images are kept.", str(_DEFAULT.history)),
+    ),
+    build=_rollback,
+)
