@@ -27,7 +27,8 @@ class Health:
 def observed_instance(facts: Mapping[str, Any], network: str, revision: int | None) -> ObservedInstance:
     """What inspect says, without health and logs. `revision` is given for an adopted container, which has no labels."""
     state, config = facts["State"], facts["Config"]
-    exited = state["Status"] in ("exited", "dead") or (state["Status"] == "restarting")
+    # A container that could not be started stays "created", with the reason in Error and 126..128 as its exit code.
+    exited = state["Status"] in ("exited", "dead", "restarting") or bool(state.get("Error"))
     return ObservedInstance(
         name=str(facts["Name"]).lstrip("/"),
         revision=revision if revision is not None else revision_of(config.get("Labels") or {}),
