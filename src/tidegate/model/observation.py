@@ -20,7 +20,10 @@ class InstanceState(StrEnum):
 
 @dataclass(frozen=True)
 class ObservedInstance:
-    """One container. `ready` and `live` are None while no probe has answered yet; `started_at` is the engine's text."""
+    """One container. `ready` and `live` are None while no probe has answered yet; `started_at` is the engine's text.
+
+    `stop_grace_s` is the grace that the container was made with: what is surplus has no goal to read it from.
+    """
 
     name: str
     revision: int
@@ -38,6 +41,7 @@ class ObservedInstance:
     probe_detail: str = ""
     heartbeat_age_s: float | None = None
     adopted: bool = False
+    stop_grace_s: float = 10.0
 
 
 class ImageState(StrEnum):

@@ -1,0 +1,56 @@
+"""Labels by which containers are found again. They say what an instance is for ever; its track is never one of them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from tidegate.model.codec import dump
+from tidegate.model.desired import InstanceGoal
+from tidegate.model.release import AgentKey
+from tidegate.model.workload import Workload, fingerprint
+
+PREFIX = "dev.tidegate."
+AGENT = f"{PREFIX}agent"
+ENVIRONMENT = f"{PREFIX}environment"
+REVISION = f"{PREFIX}revision"
+RELEASE = f"{PREFIX}release"
+KIND = f"{PREFIX}kind"
+IMAGE = f"{PREFIX}image"
+CONFIGURATION = f"{PREFIX}configuration"
+NETWORKS = f"{PREFIX}networks"
+
+INSTANCE = "instance"
+NETWORK = "network"
+
+IDENTITY = (KIND, AGENT, ENVIRONMENT, REVISION, RELEASE, CONFIGURATION)
+"""Two containers with equal values of these were made for the same goal."""
+
+
+def instance_labels(key: AgentKey, goal: InstanceGoal) -> dict[str, str]:
+    """The labels of one instance, the workload's own included; those of Tidegate win."""
+    revision = goal.revision
+    return {
+        **revision.workload.labels,
+        KIND: INSTANCE,
+        AGENT: key.agent,
+        ENVIRONMENT: key.environment,
+        REVISION: str(revision.number),
+        RELEASE: revision.release.id,
+        IMAGE: revision.release.image.reference,
+        CONFIGURATION: configuration(revision.workload),
+        NETWORKS: ",".join(revision.workload.networks),
+    }
+
+
+def configuration(workload: Workload) -> str:
+    """Fingerprint of what the container was made from. References to secrets are in it, their values are not."""
+    return fingerprint(dump(workload))
+
+
+def filters(key: AgentKey) -> list[str]:
+    """The engine's label filter for the instances of one agent in one environment."""
+    return [f"{KIND}={INSTANCE}", f"{AGENT}={key.agent}", f"{ENVIRONMENT}={key.environment}"]
+
+
+def same_goal(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a container that exists already is the one that was going to be created."""
+    return all(found.get(label) == wanted.get(label) for label in IDENTITY)

@@ -1,0 +1,186 @@
+"""The prober: for each running incarnation of an instance, one asyncio task a probe.
+
+It asks from where the controller runs, at the instance's address on our network; exec probes run inside, through the
+engine. An incarnation is a container between one start and the next exit: after a restart everything is unknown again.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+import aiohttp
+from yarl import URL
+
+from tidegate.adapters.platform.docker.client import Engine
+from tidegate.adapters.platform.docker.streak import Streak
+from tidegate.model.errors import TidegateError
+from tidegate.model.release import AgentKey
+from tidegate.model.workload import Probe, ProbeKind
+
+SHORTEST_PERIOD_S = 0.05
+
+
+@dataclass(frozen=True)
+class Target:
+    """One incarnation of one instance, with the probes to put to it."""
+
+    key: AgentKey
+    name: str
+    id: str
+    started_at: str
+    address: str
+    readiness: Probe | None
+    liveness: Probe | None
+
+
+@dataclass
+class Watch:
+    """The probing of one target. A streak is None where there is no probe."""
+
+    readiness: Streak | None
+    liveness: Streak | None
+    tasks: list[asyncio.Task[None]] = field(default_factory=list)
+
+
+class Prober:
+    """All probes of one engine. `changed` is told the agent when an answer turned something."""
+
+    def __init__(self, engine: Engine, changed: Callable[[AgentKey], None]) -> None:
+        self._engine = engine
+        self._changed = changed
+        self._watches: dict[Target, Watch] = {}
+        self._known: set[AgentKey] = set()
+        self._hanging: dict[tuple[str, Probe], str] = {}
+        self._session: aiohttp.ClientSession | None = None
+
+    def sync(self, key: AgentKey, targets: Iterable[Target]) -> dict[str, Watch]:
+        """Probe exactly these instances of one agent; what is known of each, by name.
+
+        Instances that run already when an agent is first seen are asked at once, without their initial delay: they may
+        have been serving for days, and only this controller is new.
+        """
+        at_once = key not in self._known
+        self._known.add(key)
+        wanted = set(targets)
+        for target in [t for t in self._watches if t.key == key and t not in wanted]:
+            self._stop(self._watches.pop(target))
+        for target in wanted - self._watches.keys():
+            self._watches[target] = self._watch(target, at_once)
+        return {target.name: self._watches[target] for target in wanted}
+
+    async def close(self) -> None:
+        """Stop all probing."""
+        tasks = [task for watch in self._watches.values() for task in watch.tasks]
+        for watch in self._watches.values():
+            self._stop(watch)
+        self._watches.clear()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    @staticmethod
+    def _stop(watch: Watch) -> None:
+        for task in watch.tasks:
+            task.cancel()
+
+    def _watch(self, target: Target, at_once: bool) -> Watch:
+        watch = Watch(
+            readiness=Streak(target.readiness, fresh=not at_once) if target.readiness else None,
+            liveness=Streak(target.liveness, fresh=False) if target.liveness else None,
+        )
+        for word, streak in (("readiness", watch.readiness), ("liveness", watch.liveness)):
+            if streak is not None:
+                delay = 0.0 if at_once else streak.probe.initial_delay_s
+                watch.tasks.append(asyncio.create_task(self._run(target, streak, delay), name=f"{word} {target.name}"))
+        return watch
+
+    async def _run(self, target: Target, streak: Streak, delay_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(delay_s)
+        while True:
+            begin = loop.time()
+            failure = await self.ask(target, streak.probe)
+            if streak.add(not failure, failure):
+                self._changed(target.key)
+            period = max(streak.probe.period_s, SHORTEST_PERIOD_S)
+            await asyncio.sleep(max(0.0, begin + period - loop.time()))
+
+    async def ask(self, target: Target, probe: Probe) -> str:
+        """Put the question once: an empty text for success, else what went wrong."""
+        try:
+            async with asyncio.timeout(probe.timeout_s):
+                match probe.kind:
+                    case ProbeKind.HTTP:
+                        return await self._http(target, probe)
+                    case ProbeKind.TCP:
+                        return await _tcp(target, probe)
+                    case ProbeKind.EXEC:
+                        return await self._exec(target, probe)
+        except TimeoutError:
+            return f"{_what(probe)}: no answer within {probe.timeout_s:g} s"
+        except TidegateError as error:
+            return f"{_what(probe)}: {error.message}"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return f"{_what(probe)}: {_reason(error)}"
+
+    async def _http(self, target: Target, probe: Probe) -> str:
+        if self._session is None:
+            # A connection of its own for each probe, as kubelet does: a kept one would not notice a full backlog.
+            connector = aiohttp.TCPConnector(force_close=True, limit=0)
+            self._session = aiohttp.ClientSession(connector=connector, headers={"User-Agent": "tidegate-probe"})
+        path = probe.path if probe.path.startswith("/") else f"/{probe.path}"
+        url = URL(f"http://{target.address}:{probe.port}{path}", encoded=True)
+        async with self._session.get(url, allow_redirects=False) as answer:
+            return "" if 200 <= answer.status < 400 else f"{_what(probe)} answered {answer.status}"
+
+    async def _exec(self, target: Target, probe: Probe) -> str:
+        # The engine cannot end an exec. A command that hangs is waited for rather than started again beside itself.
+        slot = (target.id, probe)
+        async with self._engine.call(_what(probe), probe.timeout_s + 1) as docker:
+            if previous := self._hanging.get(slot):
+                if (await docker.containers.exec(previous).inspect()).get("Running"):
+                    return f"{_what(probe)}: still running since an earlier probe"
+                del self._hanging[slot]
+            run = await docker.containers.container(target.id).exec(probe.command)
+            self._hanging[slot] = run.id
+            output = b""
+            async with run.start(detach=False) as stream:
+                while (message := await stream.read_out()) is not None:
+                    output = (output + message.data)[-200:]
+            code = (await run.inspect()).get("ExitCode")
+        self._hanging.pop(slot, None)
+        said = output.decode(errors="replace").strip()
+        return "" if code == 0 else f"{_what(probe)} exited with {code}{': ' if said else ''}{said}"
+
+
+async def _tcp(target: Target, probe: Probe) -> str:
+    _, writer = await asyncio.open_connection(target.address, probe.port)
+    writer.close()
+    with suppress(OSError):
+        await writer.wait_closed()
+    return ""
+
+
+def _what(probe: Probe) -> str:
+    match probe.kind:
+        case ProbeKind.HTTP:
+            return f"GET {probe.path} on port {probe.port}"
+        case ProbeKind.TCP:
+            return f"connecting to port {probe.port}"
+        case ProbeKind.EXEC:
+            return f"exec {' '.join(probe.command)}"
+
+
+def _reason(error: Exception) -> str:
+    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
+    match cause:
+        case ConnectionRefusedError():
+            return "connection refused"
+        case aiohttp.ServerDisconnectedError() | ConnectionResetError():
+            return "connection closed without an answer"
+        case OSError() if cause.strerror:
+            return cause.strerror
+        case _:
+            return str(cause) or type(cause).__name__

@@ -1,0 +1,107 @@
+"""Taking over a container that someone started by hand: what it means, said beforehand, and the taking itself.
+
+The container is renamed to an instance's name and joins our network while it runs; nothing is restarted. Its labels
+cannot be changed, so it is found again by its name. A port that it publishes stays its own until it is stopped.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+
+from tidegate.adapters.platform.docker import labels
+from tidegate.adapters.platform.docker.adopt import Adoption, read_adoption
+from tidegate.adapters.platform.docker.client import Engine
+from tidegate.adapters.platform.docker.network import Network
+from tidegate.adapters.platform.docker.translate import own_network
+from tidegate.model.desired import instance_name
+from tidegate.model.errors import ConflictError, EngineError, NotFoundError
+from tidegate.model.release import AgentKey
+from tidegate.model.workload import Route
+
+GATEWAY_S = 2.0
+"""Allowed for the gateway to listen on a port that became free, in seconds."""
+
+
+class Adopter:
+    """Adopts containers of one engine."""
+
+    def __init__(self, engine: Engine, network: Network, network_name: str) -> None:
+        self._engine = engine
+        self._network = network
+        self._network_name = network_name
+
+    async def read(self, container: str) -> Adoption:
+        """The container as a workload. Raises NotFoundError, ConflictError when it is Tidegate's, UsageError."""
+        async with self._engine.call(f"inspect {container}") as docker:
+            facts = await docker.containers.container(container).show()
+            image = await docker.images.inspect(str(facts["Image"]))
+        if any(label.startswith(labels.PREFIX) for label in facts["Config"].get("Labels") or {}):
+            raise ConflictError(f"{container} is an instance of Tidegate's already", hint="tidegate status shows it")
+        return read_adoption(facts, image)
+
+    async def take(self, adoption: Adoption, key: AgentKey, revision: int = 1, index: int = 0) -> str:
+        """Join our network and rename; the instance's name. Doing it twice is harmless. Raises EngineError."""
+        name = instance_name(key, revision, index)
+        if own_network(adoption.workload):
+            await self._join(adoption, name)
+        if adoption.workload.restart == "always":
+            # "always" starts again at a reboot what was stopped on purpose, and would then fight its successor.
+            await self._restart_unless_stopped(adoption)
+        async with self._engine.call(f"rename {adoption.container} to {name}") as docker:
+            facts = await docker.containers.container(adoption.id).show()
+            if str(facts["Name"]) != f"/{name}":
+                await docker.containers.container(adoption.id).rename(name)
+        return name
+
+    async def give_back(self, adoption: Adoption) -> None:
+        """Undo the taking: its former name, without our network. Raises EngineError."""
+        async with self._engine.call(f"rename back {adoption.container}") as docker:
+            await docker.containers.container(adoption.id).rename(adoption.container)
+        with suppress(EngineError, NotFoundError):  # it may never have joined
+            async with self._engine.call(f"disconnect {adoption.container}") as docker:
+                network = await docker.networks.get(self._network_name)
+                await network.disconnect({"Container": adoption.id})
+
+    async def _join(self, adoption: Adoption, name: str) -> None:
+        async with self._engine.call(f"inspect {adoption.container}") as docker:
+            facts = await docker.containers.container(adoption.id).show()
+        if self._network_name in (facts["NetworkSettings"].get("Networks") or {}):
+            return
+        address = await self._network.pick(name)
+        async with self._engine.call(f"connect {adoption.container} to {self._network_name}") as docker:
+            network = await docker.networks.get(self._network_name)
+            await network.connect(
+                {"Container": adoption.id, "EndpointConfig": {"IPAMConfig": {"IPv4Address": address}}}
+            )
+
+    async def _restart_unless_stopped(self, adoption: Adoption) -> None:
+        async with self._engine.call(f"update {adoption.container}") as docker:
+            policy = {"RestartPolicy": {"Name": "unless-stopped"}}
+            await docker._query_json(f"containers/{adoption.id}/update", "POST", data=policy)
+
+
+def explain(adoption: Adoption, key: AgentKey, routes: Sequence[Route]) -> tuple[str, ...]:
+    """What adopting means, one sentence a line, its downtime included. Values of secrets are not in it."""
+    workload = adoption.workload
+    name = instance_name(key, 1, 0)
+    lines = [f"container {adoption.container} ({adoption.image.reference}) becomes {name}; it is not restarted"]
+    if adoption.secrets:
+        lines.append(f"kept as secrets in files, not in the state: {', '.join(sorted(adoption.secrets))}")
+    lines += [f"not carried over: {lost}" for lost in adoption.lost]
+    if not own_network(workload):
+        lines.append(f"network mode {workload.network_mode}: it gets no address of its own")
+    taken = {route.listen: route for route in routes}
+    for port in workload.ports:
+        if port.host_port in taken:
+            lines.append(_downtime(adoption, port.host_port))
+        else:
+            lines.append(f"port {port.host_port}/{port.protocol} goes on past the gateway, straight to the container")
+    return tuple(lines)
+
+
+def _downtime(adoption: Adoption, port: int) -> str:
+    grace = adoption.workload.stop_grace_s
+    return (
+        f"port {port} is published by {adoption.container} itself; the gateway takes it at the first release, once "
+        f"that container has stopped. Downtime of port {port}: at most {grace + GATEWAY_S:g} s "
+        f"({grace:g} s for the container to end, {GATEWAY_S:g} s for the gateway to listen)"
+    )
