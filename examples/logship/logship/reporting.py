@@ -1,4 +1,4 @@
-"""Heartbeats to the control centre, by Tidegate's SDK where the image has it; without it, or without TIDEGATE_URL: none."""
+"""Heartbeats by Tidegate's SDK, where the image has it; without it, or without TIDEGATE_URL, there are none."""
 
 import asyncio
 import contextlib

@@ -113,7 +113,7 @@ class Follower:
     def _open_at(self, path: str, position: Position) -> None:
         if path:
             with contextlib.suppress(OSError):
-                file = Path(path).open("rb", buffering=0)
+                file = Path(path).open("rb", buffering=0)  # noqa: SIM115 - kept open while it is followed
                 if os.fstat(file.fileno()).st_ino == position.inode:
                     self._open[position.inode] = (file, position)
                 else:

@@ -1,4 +1,4 @@
-"""HTTP/1.1 with keep-alive on asyncio streams: as much of RFC 9112 as a gateway and a prober use, and strict about it."""
+"""HTTP/1.1 with keep-alive on asyncio streams: as much of RFC 9112 as a gateway and a prober use."""
 
 import asyncio
 import contextlib
