@@ -234,7 +234,7 @@ class _Run:
         return time.monotonic() - self.began
 
     def schedule(self) -> Iterator[tuple[int, float, str, bool]]:
-        chance = random.Random(self.plan.seed)  # noqa: S311 - a mix that is the same each time
+        chance = random.Random(self.plan.seed)
         for number in range(self.plan.count):
             method = "POST" if chance.random() < self.plan.post_share else "GET"
             yield number, number / self.plan.rate, method, chance.random() < self.plan.fresh_share

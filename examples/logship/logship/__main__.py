@@ -69,7 +69,7 @@ async def serve(settings: Settings, began: float) -> bool:
 
 async def _until_empty(spool: Spool, most_s: float) -> None:
     deadline = time.monotonic() + most_s
-    while spool.lines and time.monotonic() < deadline:  # noqa: ASYNC110 - a deadline is all that is wanted
+    while spool.lines and time.monotonic() < deadline:
         await asyncio.sleep(0.01)
 
 

@@ -38,6 +38,7 @@ class Batch:
 
     data: bytes
     lines: int
+    segment: Segment
 
 
 class Spool:
@@ -120,7 +121,9 @@ class Spool:
 
     def taken(self, batch: Batch) -> None:
         """The sink has the batch that `peek` gave: forget it."""
-        self._segments[0].read += len(batch.data)
+        batch.segment.read += len(
+            batch.data
+        )  # not simply the first: one that was adopted meanwhile may stand before it
         self.lines -= batch.lines
 
     def adopt(self) -> int:
@@ -189,7 +192,7 @@ def _read(segment: Segment, most_lines: int) -> Batch:
         if b"\n" not in data:  # one record longer than a batch
             data += file.readline()
     lines = data[: data.rfind(b"\n") + 1].splitlines(keepends=True)[:most_lines]
-    return Batch(b"".join(lines), len(lines))
+    return Batch(b"".join(lines), len(lines), segment)
 
 
 def _sync_directory(directory: Path) -> None:

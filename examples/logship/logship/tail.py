@@ -17,6 +17,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from logship.spool import SpoolFull
+
 CHUNK = 256 * 1024
 LONGEST_LINE = 256 * 1024
 PERIOD_S = 0.2
@@ -49,11 +51,23 @@ class Follower:
 
     async def run(self) -> None:
         """Follow until cancelled. Of several instances with one state directory, one follows."""
-        while True:
-            with contextlib.suppress(OSError):
-                if self._lock is not None or self._take_lock():
-                    await self.turn()
-            await asyncio.sleep(PERIOD_S)
+        try:
+            while True:
+                with contextlib.suppress(OSError, SpoolFull):  # what was not taken is read again at the next turn
+                    if self._lock is not None or self._take_lock():
+                        await self.turn()
+                await asyncio.sleep(PERIOD_S)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Let go of the files, and of the lock, so that another instance follows on."""
+        for file, _ in self._open.values():
+            file.close()
+        self._open.clear()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
 
     async def turn(self) -> None:
         """Read what there is, in every file, once."""
