@@ -130,7 +130,7 @@ class Report:
             "statuses": {str(status): count for status, count in sorted(statuses.items())},
             "versions": versions,
             **_spread(self.records),
-            "late_ms_max": round(max((r.sent - r.scheduled for r in self.records), default=0.0) * 1000, 3),
+            "late_ms_max": round(max((r.sent - r.scheduled for r in self.records if r.status), default=0.0) * 1000, 3),
         }
 
 

@@ -53,6 +53,7 @@ async def serve(settings: Settings, began: float) -> bool:
         logs.write("error" if broken else "info", "stopping", waiting_lines=spool.lines, broken=broken)
 
         app.stopping = True  # /ready says 503; requests that are still on their way are still taken
+        server.closing = True  # and each answer from now on is the last one on its connection
         await asyncio.sleep(settings.linger_s)
         await server.stop(most_s=1.0)
         for task in work[1:]:
