@@ -1,0 +1,1 @@
+"""`python -m unittest` in the agent's folder runs these; they need nothing but Python."""
