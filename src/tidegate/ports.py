@@ -90,8 +90,17 @@ class Store(Protocol):
     async def keys(self) -> tuple[AgentKey, ...]:
         """Every agent in every environment that has state or open intents."""
 
+    async def asked(self) -> tuple[AgentKey, ...]:
+        """Every agent in every environment that has open intents; cheap, it is asked several times a second."""
+
     async def save(self, decision: Decision, epoch: int) -> None:
         """State, events and answers in one transaction. Raises LeaseLostError when `epoch` is not the current one."""
+
+    async def save_in_reserve(self, decision: Decision, epoch: int) -> None:
+        """Keep a decision in space allocated beforehand, when `save` cannot; folded in before anything newer is saved.
+
+        Only for moving traffic to ready stable instances. Raises StoreError when even that is impossible.
+        """
 
     async def submit(self, intent: Intent) -> None:
         """Write an intent for the holder of the lease."""

@@ -4,6 +4,7 @@ A controller killed at any point starts again from the stored state and a new ob
 """
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from tidegate.controller.executor import Done, Executor
@@ -15,7 +16,7 @@ from tidegate.model.desired import Desired
 from tidegate.model.errors import LeaseLostError, StoreError
 from tidegate.model.event import Event, EventKind
 from tidegate.model.observation import Block, Observation
-from tidegate.model.operation import Operation, describe
+from tidegate.model.operation import GatewayOperation, Operation, describe
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
 from tidegate.ports import Clock, Gateway, Journal, Platform, Store
@@ -64,6 +65,7 @@ class AgentLoop:
         self._state: AgentState | None = None
         self._desired = Desired(key)
         self._told: dict[str, str] = {}
+        self._nudged = asyncio.Event()
 
     async def turn(self) -> Turn:
         """One turn. Raises LeaseLostError; a store that cannot be written shows in `saved`."""
@@ -81,7 +83,7 @@ class AgentLoop:
             done = await self._executor.traffic(traffic) + await self._executor.instances(instances)
             await self._tell(done)
         else:
-            done = await self._executor.traffic(traffic) if _rescues(state, decision) else []
+            done = await self._rescue(state, decision, traffic)
         return Turn(decision, (*traffic, *instances), tuple(done), saved)
 
     async def observe(self) -> Observation:
@@ -103,6 +105,18 @@ class AgentLoop:
             self.sampler.put_back(blocks)
             return False
         return True
+
+    async def _rescue(
+        self, before: AgentState, decision: Decision, traffic: tuple[GatewayOperation, ...]
+    ) -> list[Done]:
+        """The one exception to persist-before-act: traffic back to stable, when the store cannot be written."""
+        after = decision.state.active
+        back = after is not None and after.phase is Phase.REVERTING and not after.weight and before.stable is not None
+        if after is None or not back or not traffic:
+            return []
+        with suppress(StoreError):
+            await self._ports.store.save_in_reserve(decision, self._lease.epoch)
+        return await self._executor.traffic(traffic)
 
     async def _tell(self, done: list[Done]) -> None:
         """Log each operation; the same failure only once."""
@@ -130,7 +144,31 @@ class AgentLoop:
         """Turn until told to stop or until the lease is lost (LeaseLostError)."""
         while not stop.is_set():
             turn = await self.turn()
-            await self._ports.platform.changed(self.key, self._pause(turn))
+            await self._wait(self._pause(turn))
+
+    async def _wait(self, seconds: float) -> None:
+        """Until the platform saw a change or somebody nudged, at most these seconds."""
+        changed = asyncio.ensure_future(self._ports.platform.changed(self.key, seconds))
+        nudged = asyncio.ensure_future(self._nudged.wait())
+        try:
+            await asyncio.wait({changed, nudged}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            changed.cancel()
+            nudged.cancel()
+        self._nudged.clear()
+
+    def nudge(self) -> None:
+        """There is something to look at: take the next turn now."""
+        self._nudged.set()
+
+    def forget(self) -> None:
+        """Start the next turn from the stored state."""
+        self._state = None
+
+    @property
+    def takes_traffic(self) -> bool:
+        """Whether there is traffic to sample."""
+        return bool(self._desired.routes)
 
     def _pause(self, turn: Turn) -> float:
         """How long to wait at most before looking again."""
@@ -141,9 +179,3 @@ class AgentLoop:
         pause = BUSY_S if turn.decision.state.active else IDLE_S
         wake = turn.decision.wake_at
         return pause if wake is None else max(QUICK_S, min(pause, wake - self._ports.clock.now()))
-
-
-def _rescues(before: AgentState, decision: Decision) -> bool:
-    """The one exception to persist-before-act: traffic back to stable, when the store cannot be written."""
-    after = decision.state.active
-    return after is not None and after.phase is Phase.REVERTING and not after.weight and before.stable is not None

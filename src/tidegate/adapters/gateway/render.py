@@ -11,15 +11,13 @@ Source: https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/api
 """
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from tidegate.adapters.gateway import http, names
 from tidegate.adapters.gateway.merge import Claim
-from tidegate.model import codec
-from tidegate.model.desired import Backend, Endpoint
+from tidegate.model.desired import Endpoint
 from tidegate.model.workload import RouteProtocol, Tls, fingerprint
 
 Json = dict[str, Any]
@@ -181,5 +179,9 @@ def _split(port: int, claim: Claim) -> Json:
     proxy |= {"weighted_clusters": {"clusters": shares}} if shares else {"cluster": NOWHERE}
     return {
         "version": json.dumps(http.described(claim), sort_keys=True),
-        "resource": {"@type": f"{TYPE}config.core.v3.TypedExtensionConfig", "name": names.split(port), "typed_config": proxy},
+        "resource": {
+            "@type": f"{TYPE}config.core.v3.TypedExtensionConfig",
+            "name": names.split(port),
+            "typed_config": proxy,
+        },
     }

@@ -37,6 +37,12 @@ class SqlStore:
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return tuple(AgentKey(row.agent, row.environment) for row in rows)
 
+    async def asked(self) -> tuple[AgentKey, ...]:
+        """Every agent in every environment that has open intents, sorted."""
+        query = select(intents.c.agent, intents.c.environment).where(intents.c.answered.is_(False)).distinct()
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return tuple(sorted((AgentKey(row.agent, row.environment) for row in rows), key=str))
+
     async def save(self, decision: Decision, epoch: int) -> None:
         """State, events, answers and new revisions in one transaction, on the disk when this returns.
 

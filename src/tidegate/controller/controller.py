@@ -1,0 +1,119 @@
+"""The controller: one loop and one sampler for each agent in each environment, under one lease.
+
+`tidegate serve` and the temporary controller of a command are this same class.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+
+from tidegate.controller.lease import TTL_S, Lease
+from tidegate.controller.loop import AgentLoop, Ports
+from tidegate.controller.sampler import PERIOD_S
+from tidegate.model.errors import LeaseLostError, StoreError, TidegateError
+from tidegate.model.release import AgentKey
+
+LOOK_S = 0.25
+AFTER_ERROR_S = 1.0
+MOST_AFTER_ERROR_S = 30.0
+
+log = logging.getLogger(__name__)
+
+
+class Controller:
+    """Runs every agent's loop until told to stop or until the lease is lost."""
+
+    def __init__(self, ports: Ports, lease: Lease) -> None:
+        self.lease = lease
+        self._ports = ports
+        self._loops: dict[AgentKey, AgentLoop] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Run until `stop` is set. Raises LeaseLostError when another controller took over."""
+        keeper = asyncio.create_task(self._keep_lease(stop))
+        looker = asyncio.create_task(self._look_for_work(stop))
+        stopped = asyncio.create_task(stop.wait())
+        try:
+            await asyncio.wait({keeper, looker, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (keeper, looker):
+                if task.done() and task.exception():
+                    raise task.exception() or LeaseLostError("the lease was lost")
+        finally:
+            stop.set()
+            await _end({keeper, looker, stopped, *self._tasks})
+            for loop in self._loops.values():
+                await loop.sampler.save()
+            with suppress(TidegateError):
+                await self.lease.release()
+
+    async def _keep_lease(self, stop: asyncio.Event) -> None:
+        """Renew well before the lease ends; a store that is busy is asked again until the lease is over."""
+        while not stop.is_set():
+            await asyncio.sleep(TTL_S / 4)
+            try:
+                await self.lease.renew()
+            except LeaseLostError:
+                raise
+            except StoreError as error:
+                log.warning("the lease could not be renewed: %s", error.message)
+                self.lease.check()
+
+    async def _look_for_work(self, stop: asyncio.Event) -> None:
+        """Start a loop for every agent that there is, and wake the loops that somebody asked something of."""
+        while not stop.is_set():
+            with suppress(StoreError):
+                for key in await self._ports.store.keys():
+                    if key not in self._loops:
+                        self._begin(key, stop)
+                for key in await self._ports.store.asked():
+                    self._loops[key].nudge()
+            await asyncio.sleep(LOOK_S)
+
+    def _begin(self, key: AgentKey, stop: asyncio.Event) -> None:
+        loop = AgentLoop(key, self._ports, self.lease)
+        self._loops[key] = loop
+        for work in (loop.run, self._sample(loop)):
+            task = asyncio.create_task(self._watched(key, work, stop))
+            self._tasks.add(task)
+
+    async def _watched(
+        self, key: AgentKey, work: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event
+    ) -> None:
+        """One agent's trouble never ends the others': log it, wait, go on from the stored state."""
+        pause = AFTER_ERROR_S
+        while not stop.is_set():
+            try:
+                await work(stop)
+            except LeaseLostError:
+                stop.set()
+                return
+            except TidegateError as error:
+                log.warning("%s: %s", key, error.message)
+            except Exception:
+                log.exception("%s: a fault of Tidegate's own; going on from the stored state", key)
+                self._loops[key].forget()
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, MOST_AFTER_ERROR_S)
+
+    def _sample(self, loop: AgentLoop) -> Callable[[asyncio.Event], Awaitable[None]]:
+        async def sampling(stop: asyncio.Event) -> None:
+            clock = self._ports.clock
+            due = clock.now()
+            while not stop.is_set():
+                if loop.takes_traffic:
+                    await loop.sampler.sample()
+                    loop.nudge()
+                due = max(due + PERIOD_S, clock.now())
+                await clock.sleep(due - clock.now() if due > clock.now() else PERIOD_S)
+
+        return sampling
+
+
+async def _end(tasks: set[asyncio.Task[None]] | set[asyncio.Task[object]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with suppress(asyncio.CancelledError, Exception):
+            await task

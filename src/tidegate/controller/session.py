@@ -1,0 +1,107 @@
+"""What a command does: write an intent, then see it through, deciding itself when no other controller does.
+
+A command without a server is a temporary controller: it takes the lease when it is free. When another controller holds
+it, the command watches; when that one dies, the command takes over.
+"""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from tidegate.controller.controller import Controller
+from tidegate.controller.lease import Lease
+from tidegate.controller.loop import Ports
+from tidegate.model.errors import ConflictError, LeaseLostError
+from tidegate.model.event import Event
+from tidegate.model.intent import Action, Answer, Intent
+from tidegate.model.release import AgentKey
+from tidegate.model.rollout import AgentState
+from tidegate.ports import LeaseStore
+
+LOOK_S = 0.1
+TRY_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What there is to show: the state, what was logged since the last snapshot, and whether we decide ourselves."""
+
+    state: AgentState | None
+    events: tuple[Event, ...]
+    deciding: bool
+
+
+Watcher = Callable[[Snapshot], None]
+
+
+@dataclass
+class Session:
+    """One command's dealings with one agent in one environment."""
+
+    key: AgentKey
+    ports: Ports
+    leases: LeaseStore
+    holder: str = field(default_factory=lambda: f"command-{uuid.uuid4().hex[:8]}")
+    _seen: int = 0
+
+    async def ask(self, action: Action, by: str, reason: str = "") -> Intent:
+        """Write an intent for whoever decides."""
+        intent = Intent(uuid.uuid4().hex, self.key, action, by, self.ports.clock.now(), reason)
+        await self.ports.store.submit(intent)
+        return intent
+
+    async def skip_history(self) -> None:
+        """Show only what happens from here on."""
+        while batch := await self.ports.journal.events(self.key, after=self._seen):
+            self._seen = batch[-1][0]
+
+    async def see_through(
+        self, until: Callable[[AgentState | None], bool], watch: Watcher, timeout_s: float | None = None
+    ) -> AgentState | None:
+        """Run (or watch) until the condition holds. Raises TimeoutError after `timeout_s`."""
+        stop, running = asyncio.Event(), None
+        next_try = 0.0
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    now = self.ports.clock.now()
+                    if running is None and now >= next_try:
+                        running, next_try = await self._decide(stop), now + TRY_AGAIN_S
+                    snapshot = await self.snapshot(running is not None)
+                    watch(snapshot)
+                    if until(snapshot.state):
+                        return snapshot.state
+                    if running is not None and running.done():
+                        running, stop = await self._over(running), asyncio.Event()
+                    await asyncio.sleep(LOOK_S)
+        finally:
+            stop.set()
+            if running is not None:
+                await self._over(running)
+
+    async def snapshot(self, deciding: bool = False) -> Snapshot:
+        """The state as stored, and the events since the last snapshot."""
+        batch = await self.ports.journal.events(self.key, after=self._seen)
+        if batch:
+            self._seen = batch[-1][0]
+        return Snapshot(await self.ports.store.load(self.key), tuple(event for _, event in batch), deciding)
+
+    async def answer(self, intent: Intent) -> Answer | None:
+        """What became of an intent."""
+        return await self.ports.store.answer(intent.id)
+
+    async def _decide(self, stop: asyncio.Event) -> asyncio.Task[None] | None:
+        with suppress(ConflictError):
+            lease = await Lease.take(self.leases, self.ports.clock, self.holder)
+            set_epoch = getattr(self.ports.gateway, "set_epoch", None)
+            if set_epoch is not None:
+                set_epoch(lease.epoch)
+            return asyncio.create_task(Controller(self.ports, lease).run(stop))
+        return None
+
+    async def _over(self, running: asyncio.Task[None]) -> None:
+        """Wait for our controller's end; that somebody else took the lease is no error of the command."""
+        with suppress(LeaseLostError, asyncio.CancelledError):
+            await running
