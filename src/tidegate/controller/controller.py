@@ -5,8 +5,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from typing import Any
 
 from tidegate.controller.lease import TTL_S, Lease
 from tidegate.controller.loop import AgentLoop, Ports
@@ -111,7 +112,7 @@ class Controller:
         return sampling
 
 
-async def _end(tasks: set[asyncio.Task[None]] | set[asyncio.Task[object]]) -> None:
+async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     for task in tasks:
         task.cancel()
     for task in tasks:

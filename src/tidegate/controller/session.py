@@ -74,7 +74,8 @@ class Session:
                     if until(snapshot.state):
                         return snapshot.state
                     if running is not None and running.done():
-                        running, stop = await self._over(running), asyncio.Event()
+                        await self._over(running)
+                        running, stop = None, asyncio.Event()
                     await asyncio.sleep(LOOK_S)
         finally:
             stop.set()
