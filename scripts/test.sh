@@ -1,8 +1,11 @@
 #!/bin/sh
-# All tests, the fast directories first; ends at the first group that fails. Arguments go to pytest.
+# All tests, the fast directories first; ends at the first group that fails. Arguments go to pytest; where they name a
+# path below tests/, only that is run.
 set -eu
 cd "$(dirname "$0")/.."
 scripts/engine.sh >/dev/null
+export TIDEGATE_REQUIRE_ENGINE=1
+case " $* " in *" tests/"*) exec .venv/bin/python -m pytest -q "$@" ;; esac
 for group in "unit property" "contract" "scenario" "e2e"; do
     paths=
     for name in $group; do
@@ -11,7 +14,7 @@ for group in "unit property" "contract" "scenario" "e2e"; do
     [ -n "$paths" ] || continue
     echo "== $group" >&2
     # shellcheck disable=SC2086 - a list of paths
-    TIDEGATE_REQUIRE_ENGINE=1 .venv/bin/python -m pytest -q $paths "$@" || {
+    .venv/bin/python -m pytest -q $paths "$@" || {
         code=$?
         [ $code = 5 ] || exit $code # 5: nothing here matches the arguments
     }

@@ -1,9 +1,10 @@
 """Slots for private engines: a directory, a network namespace and a subnet that no other process is using.
 
-A slot is held by an exclusive flock on `<root>/<NN>.lock`; the kernel lets go of it when its holder dies, however it
-dies. So a slot that has left-overs and whose lock can be taken belongs to nobody, and is cleaned before its next use.
+A slot is held by an abstract unix socket bound to its name. The kernel frees the name when the holder dies, however it
+dies, and keeps it in the network namespace, so processes in different file systems (a chroot) do not take the same
+slot. A slot that has left-overs and whose name is free belongs to nobody, and is cleaned before its next use.
 
-Slot n owns 10.(160+n).0.0/16, in the root namespace (a route) as well as in its own:
+Slot n owns 10.(100+n).0.0/16, in the root namespace (a route) as well as in its own:
 
     10.x.255.0/30     the link: .1 on the tests' side, .2 on the engine's side (`Slot.address`)
     10.x.0.0/24       the engine's default bridge
@@ -14,16 +15,16 @@ Slot n owns 10.(160+n).0.0/16, in the root namespace (a route) as well as in its
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(os.environ.get("TIDEGATE_ENGINE_DIR", "/var/tmp/tidegate-engines"))
+ROOT = Path(os.environ.get("TIDEGATE_ENGINE_DIR", "/var/tmp/tidegate-hosts"))
 SLOTS = 60
 DAEMONS = {"dockerd", "containerd", "containerd-shim-runc-v2", "docker-containerd", "containerd-shim", "runc"}
 CUT = (("PREROUTING", "-i", "up0", "-j", "DROP"), ("POSTROUTING", "-o", "up0", "-j", "DROP"))
@@ -42,7 +43,7 @@ class Slot:
     """One numbered place for an engine. `lock` is held as long as the slot is ours."""
 
     number: int
-    lock: int
+    lock: socket.socket
 
     @property
     def directory(self) -> Path:
@@ -50,16 +51,16 @@ class Slot:
 
     @property
     def prefix(self) -> str:
-        return f"10.{160 + self.number}"
+        return f"10.{100 + self.number}"
 
     @property
     def namespace(self) -> str:
-        return f"tidegate-{self.number:02d}"
+        return f"tidegate-host-{self.number:02d}"
 
     @property
     def outer(self) -> str:
         """The name of the link's end in the root namespace."""
-        return f"tgo{self.number:02d}"
+        return f"tghost{self.number:02d}"
 
     @property
     def gateway_ip(self) -> str:
@@ -122,8 +123,7 @@ class Slot:
 
     def release(self) -> None:
         self.clean()
-        with contextlib.suppress(OSError):
-            os.close(self.lock)
+        self.lock.close()
 
 
 def take_slot() -> Slot:
@@ -140,7 +140,7 @@ def take_slot() -> Slot:
         if taken is None:
             taken = slot
         else:
-            os.close(slot.lock)
+            slot.lock.close()
     if taken is None:
         raise RuntimeError(f"all {SLOTS} slots in {ROOT} are in use by running processes")
     taken.directory.mkdir()
@@ -148,13 +148,13 @@ def take_slot() -> Slot:
 
 
 def _try_lock(number: int) -> Slot | None:
-    handle = os.open(ROOT / f"{number:02d}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    lock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
+        lock.bind(f"\0tidegate-slot-{number:02d}")
+    except OSError:
+        lock.close()
         return None
-    return Slot(number, handle)
+    return Slot(number, lock)
 
 
 def end_processes(directory: Path, deadline_s: float = 5.0) -> None:
