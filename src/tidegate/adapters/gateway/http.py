@@ -11,7 +11,7 @@ from typing import Any
 from tidegate.adapters.gateway import names
 from tidegate.adapters.gateway.merge import Claim
 from tidegate.model import codec
-from tidegate.model.workload import RouteProtocol, fingerprint
+from tidegate.model.workload import RouteProtocol
 
 Json = dict[str, Any]
 TYPE = "type.googleapis.com/envoy."
