@@ -71,6 +71,16 @@ def fragment_file(key: AgentKey) -> str:
     return f"{key}.json"
 
 
-def tls_file(tls: Tls, suffix: str) -> str:
-    """Path of the gateway's copy of a certificate (crt) or key (key)."""
-    return f"{TLS}/{fingerprint([tls.certificate, tls.key])}.{suffix}"
+def tls_id(tls: Tls) -> str:
+    """Name of a pair of certificate and key."""
+    return f"tls.{fingerprint([tls.certificate, tls.key])}"
+
+
+def tls_directory(tls: Tls) -> str:
+    """Directory of the gateway's copies of a pair: crt and key."""
+    return f"{TLS}/{tls_id(tls)}"
+
+
+def secret_file(tls: Tls) -> str:
+    """File that tells Envoy of a pair."""
+    return f"{tls_id(tls)}.json"

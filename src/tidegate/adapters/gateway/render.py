@@ -4,6 +4,7 @@
     cds.json              clusters, one a revision and target port
     eds.CLUSTER.json      a cluster's endpoints
     rds.PORT.json         an HTTP port's hosts, paths and weights
+    tls.ID.json           a certificate and its key: where the gateway's copies are
     tcp.PORT.json         a TCP port's weights (extension config discovery: connections that exist keep their backend)
 
 Each resource carries a digest of itself or a version, by which stages and dump tell what Envoy has applied.
@@ -11,7 +12,7 @@ Source: https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/api
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,7 +36,7 @@ class Config:
     listeners: Mapping[str, Json] = field(default_factory=dict)
     routes: Mapping[int, Json] = field(default_factory=dict)
     splits: Mapping[int, Json] = field(default_factory=dict)
-    tls: frozenset[Tls] = frozenset()
+    secrets: Mapping[Tls, Json] = field(default_factory=dict)
 
 
 def render(claims: Iterable[Claim], directory: str = names.XDS) -> Config:
@@ -59,7 +60,7 @@ def render(claims: Iterable[Claim], directory: str = names.XDS) -> Config:
         listeners=listeners,
         routes={port: http.route_configuration(port, group) for port, group in web.items()},
         splits={port: _split(port, claim) for port, claim in tcp.items()},
-        tls=frozenset(claim.route.tls for group in by_port.values() for claim in group if claim.route.tls),
+        secrets={c.route.tls: _secret(c.route.tls) for group in by_port.values() for c in group if c.route.tls},
     )
 
 
@@ -119,7 +120,7 @@ def _http_listener(port: int, directory: str, group: tuple[Claim, ...]) -> Json:
     hosts: dict[Tls | None, list[str]] = {}
     for claim in group:
         hosts.setdefault(claim.route.tls, []).append(claim.route.host)
-    chains = [_chain(manager, tls, sorted(set(asked))) for tls, asked in hosts.items()]
+    chains = [_chain(manager, tls, directory, sorted(set(asked))) for tls, asked in hosts.items()]
     return _listener(port, sorted(chains, key=lambda chain: json.dumps(chain, sort_keys=True)))
 
 
@@ -131,7 +132,7 @@ def _tcp_listener(port: int, directory: str, tls: Tls | None) -> Json:
             "type_urls": [f"{TYPE}extensions.filters.network.tcp_proxy.v3.TcpProxy"],
         },
     }
-    return _listener(port, [_chain(proxy, tls, ["*"], alpn=())])
+    return _listener(port, [_chain(proxy, tls, directory)])
 
 
 def _listener(port: int, chains: list[Json]) -> Json:
@@ -149,19 +150,30 @@ def _listener(port: int, chains: list[Json]) -> Json:
     return _digested(body)
 
 
-def _chain(proxy: Json, tls: Tls | None, hosts: list[str], alpn: tuple[str, ...] = ("h2", "http/1.1")) -> Json:
+def _chain(proxy: Json, tls: Tls | None, directory: str, hosts: Sequence[str] = ()) -> Json:
+    """A filter chain; `hosts` are the names in a TLS handshake that select it, and make it one for HTTP."""
     if tls is None:
         return {"filters": [proxy]}
-    files = {"certificate_chain": {"filename": names.tls_file(tls, "crt")}}
-    files["private_key"] = {"filename": names.tls_file(tls, "key")}
-    common: Json = {"tls_certificates": [files]}
-    if alpn:
-        common["alpn_protocols"] = list(alpn)
+    source = {"name": names.tls_id(tls), "sds_config": _file(directory, names.secret_file(tls))}
+    common: Json = {"tls_certificate_sds_secret_configs": [source]}
+    if hosts:
+        common["alpn_protocols"] = ["h2", "http/1.1"]
     context = {"@type": f"{TYPE}extensions.transport_sockets.tls.v3.DownstreamTlsContext", "common_tls_context": common}
     chain: Json = {"filters": [proxy], "transport_socket": {"name": "tls", "typed_config": context}}
-    if "*" not in hosts:
-        chain["filter_chain_match"] = {"server_names": hosts}
+    if hosts and "*" not in hosts:
+        chain["filter_chain_match"] = {"server_names": list(hosts)}
     return chain
+
+
+def _secret(tls: Tls) -> Json:
+    directory = names.tls_directory(tls)
+    certificate = {
+        "certificate_chain": {"filename": f"{directory}/crt"},
+        "private_key": {"filename": f"{directory}/key"},
+        "watched_directory": {"path": directory},
+    }
+    kind = f"{TYPE}extensions.transport_sockets.tls.v3.Secret"
+    return {"@type": kind, "name": names.tls_id(tls), "tls_certificate": certificate}
 
 
 def _split(port: int, claim: Claim) -> Json:

@@ -1,0 +1,210 @@
+"""The Gateway port on Envoy: what is applied, what to tell it, and telling it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import aiodocker
+
+from tidegate.adapters.gateway import container, force, planning, ports, stages, stats, tls, volume
+from tidegate.adapters.gateway.container import Options
+from tidegate.adapters.gateway.image import ensure_gateway_image
+from tidegate.adapters.gateway.merge import Fragment, canonical, merge
+from tidegate.adapters.gateway.render import Config, render
+from tidegate.adapters.gateway.session import Session, SessionError
+from tidegate.adapters.gateway.volume import Book, Change, StaleError
+from tidegate.model.desired import Desired
+from tidegate.model.errors import GatewayError, LeaseLostError, TidegateError
+from tidegate.model.observation import Observation, ObservedGateway, Traffic
+from tidegate.model.operation import ApplyRoutes, GatewayOperation, StartGateway
+from tidegate.model.release import AgentKey
+from tidegate.model.workload import Tls
+
+T = TypeVar("T")
+TRIES = 20
+"""How often a commit is tried again when other writers commit at the same time."""
+
+
+@dataclass(frozen=True)
+class Writer:
+    """Who writes: the lease's epoch, and the store that it belongs to. Epochs of different stores do not compare."""
+
+    epoch: int = 0
+    authority: str = ""
+
+
+class EnvoyGateway:
+    """One host's gateway. `writer` may be replaced at any time, when a lease is taken."""
+
+    def __init__(self, docker: aiodocker.Docker, options: Options = Options(), writer: Writer = Writer()) -> None:  # noqa: B008 - frozen
+        self._docker = docker
+        self._options = options
+        self.writer = writer
+        self._session: Session | None = None
+        self._opening = asyncio.Lock()
+        self._applying = asyncio.Lock()
+        self._book: Book | None = None
+
+    # -- the port
+
+    async def observe(self, key: AgentKey) -> ObservedGateway:
+        """What is in force for one agent, and its requests in flight. Never raises."""
+        try:
+            return await self._with_session(lambda session: force.observe(session, key))
+        except TidegateError as error:
+            return ObservedGateway(running=False, detail=error.message)
+
+    def plan(self, desired: Desired, observed: Observation) -> tuple[GatewayOperation, ...]:
+        """Start the gateway when routes need it; hand over the routes when others are in force."""
+        return planning.plan(desired, observed.gateway)
+
+    async def execute(self, operation: GatewayOperation) -> None:
+        """Carry out one operation. Raises GatewayError, LeaseLostError, EngineError, ImageError."""
+        match operation:
+            case StartGateway():
+                await self._start()
+            case ApplyRoutes(key, routes, _):
+                async with self._applying:
+                    await self._apply(Fragment(key, canonical(routes), self.writer.epoch, self.writer.authority))
+
+    async def counters(self, key: AgentKey) -> dict[int, Traffic]:
+        """Cumulative traffic by revision since the gateway started. Raises GatewayError."""
+        [text] = await self._with_session(lambda session: session.ask([stats.path_of(key)]))
+        return stats.traffic(text)
+
+    async def close(self) -> None:
+        """Let go of the session; the gateway serves on."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    # -- beyond the port: upgrade and stop
+
+    async def outdated(self) -> bool:
+        """Whether the running container was made from another image or other options than these."""
+        options = await self._with_image()
+        found = await container.find(self._docker, options)
+        wanted = await container.wanted(self._docker, options)
+        return any(one.running and one.config != wanted for one in found[:1])
+
+    async def replace(self) -> int:
+        """Start a successor, wait until it serves all there is, drain the former and remove it; no request is lost.
+
+        Returns the number of connections (WebSocket, TCP) that had to be cut after draining.
+        """
+        options = await self._with_image()
+        former = await container.find(self._docker, options)
+        running = [one for one in former if one.running]
+        name = await container.create(self._docker, options, (former[0].generation if former else 0) + 1)
+        await container.start(self._docker, name)
+        successor = await container.connect(self._docker, name, options.ready_s)
+        try:
+            await force.wait_for_files(successor, await volume.read(successor))
+        except TidegateError:
+            await successor.close()
+            await container.remove(self._docker, name)
+            raise
+        await self.close()
+        self._session = successor
+        cut = sum([await self._drain(one.name) for one in running])
+        for one in former:
+            await container.remove(self._docker, one.name)
+        return cut
+
+    async def stop(self) -> int:
+        """Drain and remove the gateway; its volume stays. Returns the number of connections that had to be cut."""
+        await self.close()
+        found = await container.find(self._docker, self._options)
+        cut = sum([await self._drain(one.name) for one in found if one.running])
+        for one in found:
+            await container.remove(self._docker, one.name)
+        return cut
+
+    async def refresh_tls(self, pairs: frozenset[Tls]) -> None:
+        """Copy certificates again from the gateway's host, after a renewal; connections go on."""
+        options = await self._with_image()
+        for pair in sorted(pairs, key=lambda pair: pair.certificate):
+            await tls.copy(self._docker, options, pair)
+
+    # -- how
+
+    async def _drain(self, name: str) -> int:
+        session = await container.connect(self._docker, name, self._options.ready_s)
+        try:
+            return await container.drain(session, self._options.drain_s)
+        finally:
+            await session.close()
+
+    async def _with_image(self) -> Options:
+        if not self._options.image:
+            made = await ensure_gateway_image(self._docker)
+            self._options = replace(self._options, image=made.image.reference)
+        return self._options
+
+    async def _start(self) -> None:
+        await container.ensure(self._docker, await self._with_image())
+        await self._with_session(lambda session: session.ask(["/ready"]))
+
+    async def _open(self) -> Session:
+        async with self._opening:
+            if self._session is None or self._session.broken:
+                self._book = None
+                found = await container.find(self._docker, self._options)
+                running = [one for one in found if one.running]
+                if not running:
+                    raise GatewayError("the gateway is not running", hint="it is started when an agent has routes")
+                self._session = await container.connect(self._docker, running[0].name, self._options.ready_s)
+            return self._session
+
+    async def _with_session(self, work: Callable[[Session], Awaitable[T]]) -> T:
+        """Do something with the session; once more with a new one when it turns out to be gone."""
+        try:
+            return await work(await self._open())
+        except SessionError:
+            return await work(await self._open())
+
+    async def _apply(self, fragment: Fragment) -> None:
+        for _ in range(TRIES):
+            session = await self._open()
+            try:
+                return await self._merge(session, fragment)
+            except (StaleError, SessionError):
+                self._book = None
+        raise GatewayError("the gateway's volume keeps changing, or the gateway keeps restarting; gave up")
+
+    async def _merge(self, session: Session, fragment: Fragment) -> None:
+        book = self._book or await volume.read(session)
+        former = next((one for one in book.fragments if one.key == fragment.key), Fragment(fragment.key))
+        _check_epoch(former, fragment)
+        others = tuple(one for one in book.fragments if one.key != fragment.key)
+        want = render(merge((*others, fragment)))
+        await tls.ensure(self._docker, session, await self._with_image(), want.secrets)
+        try:
+            await self._to(session, book, None if fragment == former else fragment, want)
+        except ports.PortTakenError as error:
+            back = replace(former, epoch=fragment.epoch, authority=fragment.authority)
+            await self._to(session, self._book or book, back, render(merge((*others, back))))
+            raise await ports.explained(self._docker, error) from error
+
+    async def _to(self, session: Session, book: Book, fragment: Fragment | None, want: Config) -> None:
+        """The three stages, each a commit. The fragment goes with the first, so that any other writer carries on."""
+        for stage in (stages.grow, stages.switch):
+            step = stage(book.files, want)
+            if step.files or fragment is not None:
+                book = self._book = await volume.commit(session, book, Change(fragment, step.files))
+                fragment = None
+            await force.wait_for(session, step.expect)
+        going = stages.leaving(book.files, want)
+        busy = await force.busy(session) if going else frozenset()
+        step = stages.shrink(book.files, want, going & busy)
+        if step.files or step.deletes:
+            book = await volume.commit(session, book, Change(None, step.files, step.deletes))
+            await force.wait_for(session, step.expect)
+        self._book = book
+
+
+def _check_epoch(former: Fragment, fragment: Fragment) -> None:
+    if former.authority == fragment.authority and fragment.epoch < former.epoch:
+        message = f"{fragment.key}: the gateway was written under epoch {former.epoch}, ours is {fragment.epoch}"
+        raise LeaseLostError(message, hint="another controller decides now; this one must stop")

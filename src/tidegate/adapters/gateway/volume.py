@@ -1,0 +1,132 @@
+"""The gateway's volume: every agent's fragment and Envoy's files, read and changed by scripts in the container's shell.
+
+    fragments/generation      a number that every commit raises; a commit names the one it has read (compare-and-set)
+    fragments/AGENT.ENV.json  what one agent wants
+    xds/*.json                what Envoy watches
+    lock                      "ID PID" of the shell that commits at this moment
+
+A commit is one script: take the lock, compare the generation, rename files into place, let go. The controller never
+holds the lock while it waits. A lock whose shell no longer lives (or, of another container, is older than LOCK_S) is
+broken. Texts are flushed to disk before they are renamed.
+"""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from tidegate.adapters.gateway import names
+from tidegate.adapters.gateway.merge import Fragment, read_fragment, write_fragment
+from tidegate.adapters.gateway.session import RUN, Session
+from tidegate.model.errors import GatewayError
+
+LOCK_S = 5
+STALE, LOCKED = 21, 22
+GENERATION = "generation"
+
+
+@dataclass(frozen=True)
+class Book:
+    """The volume's content at one generation."""
+
+    generation: str = ""
+    fragments: tuple[Fragment, ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a commit does: perhaps a fragment first, then files in this order, then deletions."""
+
+    fragment: Fragment | None = None
+    files: Mapping[str, str] = field(default_factory=dict)
+    deletes: Sequence[str] = ()
+
+
+class StaleError(GatewayError):
+    """Somebody else committed since the book was read: read it again."""
+
+
+async def read(session: Session) -> Book:
+    """The volume's content. Generation first: a commit during the reading is then noticed by the next commit."""
+    script = (
+        f"cd {names.VOLUME} && cat fragments/{GENERATION} 2>/dev/null; echo; "
+        "grep -sH '' fragments/*.json xds/*.json || true"
+    )
+    status, output = await session.run(script)
+    if status:
+        raise GatewayError(f"the gateway's volume cannot be read: {session.errors()}")
+    lines = output.splitlines()
+    contents = dict(_cut(line) for line in lines[1:] if ".json:{" in line)
+    fragments = tuple(read_fragment(text) for path, text in contents.items() if path.startswith("fragments/"))
+    files = {path.removeprefix("xds/"): text for path, text in contents.items() if path.startswith("xds/")}
+    return Book(lines[0].strip() if lines else "", fragments, files)
+
+
+async def commit(session: Session, book: Book, change: Change) -> Book:
+    """Carry out a change if nobody committed since `book`. Returns the new book. Raises StaleError, GatewayError."""
+    generation = str(int(book.generation or 0) + 1)
+    status, _ = await session.run(script_of(book.generation, generation, change), deadline_s=LOCK_S * 3)
+    if status == STALE:
+        raise StaleError("another writer changed the gateway's volume")
+    if status == LOCKED:
+        raise GatewayError("the gateway's lock is held by another writer", hint="try again; a dead one's is broken")
+    if status:
+        raise GatewayError(f"the gateway's volume cannot be written: {session.errors()}", hint="is its disk full?")
+    fragments = book.fragments
+    if change.fragment is not None:
+        others = tuple(fragment for fragment in fragments if fragment.key != change.fragment.key)
+        fragments = (*others, change.fragment)
+    files = {name: text for name, text in {**book.files, **change.files}.items() if name not in change.deletes}
+    return Book(generation, fragments, files)
+
+
+def script_of(expected: str, generation: str, change: Change) -> str:
+    """The commit as a shell script. Pure."""
+    records = {GENERATION: generation}
+    if change.fragment is not None:
+        records = {names.fragment_file(change.fragment.key): write_fragment(change.fragment), **records}
+    stage = f"{names.VOLUME}/stage.$$"
+    texts = [(f"fragments/{name}", text) for name, text in records.items()]
+    texts += [(f"xds/{name}", text) for name, text in change.files.items()]
+    staged = " ".join(f"$s/{shlex.quote(path)}" for path, _ in texts)
+    moves = [_move("fragments", records)] + ([_move("xds", change.files)] if change.files else [])
+    if change.deletes:
+        moves.append("rm -f " + " ".join(f"{names.XDS}/{shlex.quote(name)}" for name in change.deletes))
+    return "\n".join(
+        [
+            f"s={stage}; [ -d $s ] || mkdir -p $s/fragments $s/xds",
+            *(f"printf '%s\\n' {shlex.quote(text)} > $s/{shlex.quote(path)} &&" for path, text in texts),
+            f"sync -d {staged} && {{",
+            _LOCK,
+            f"g=; [ ! -s {names.FRAGMENTS}/{GENERATION} ] || read -r g < {names.FRAGMENTS}/{GENERATION}",
+            f"if [ $r != 0 ]; then :; elif [ \"$g\" != '{expected}' ]; then r={STALE}; else",
+            " &&\n".join(moves),
+            "r=$?; fi",
+            f"[ $r = {LOCKED} ] || rm -f {names.VOLUME}/lock; (exit $r); }}",
+        ]
+    )
+
+
+def _move(directory: str, files: Mapping[str, str]) -> str:
+    listed = " ".join(f"$s/{directory}/{shlex.quote(name)}" for name in files)
+    return f"mv -f {listed} {names.VOLUME}/{directory}/"
+
+
+def _cut(line: str) -> tuple[str, str]:
+    path, text = line.split(".json:{", 1)
+    return f"{path}.json", f"{{{text}"
+
+
+_LOCK = f"""r=0; n=0; l={names.VOLUME}/lock; read -r me < {RUN}/id; set -C
+while ! echo "$me $$ ." 2>/dev/null > $l; do
+  o=; p=; d=; {{ read -r o p d < $l; }} 2>/dev/null
+  if [ "$d" = . ] && [ "$o" = "$me" ]; then
+    if [ "$p" = $$ ] || [ ! -d /proc/$p ]; then rm -f $l; continue; fi
+  fi
+  if [ "$o" != "$me" ] && t=$(stat -c %Y $l 2>/dev/null) && [ $(( $(date +%s) - t )) -gt {LOCK_S} ]; then
+    rm -f $l; continue
+  fi
+  n=$((n+1)); [ $n -lt 1000 ] || {{ r={LOCKED}; break; }}
+  usleep 5000
+done
+set +C"""
