@@ -27,7 +27,6 @@ from tidegate.model.observation import ImageState, InstanceState, Observation, O
 from tidegate.model.release import AgentKey, Image
 from tidegate.model.workload import Workload
 
-
 MEMORY_KILL_S = 60.0
 
 

@@ -47,6 +47,7 @@ class DockerPlatform:
 
     async def observe(self, desired: Desired) -> Observation:
         """Facts about one agent. Never raises for an absent engine."""
+        self._events.start()
         return await self._observer.observe(desired, self._now())
 
     def plan(self, desired: Desired, observed: Observation) -> tuple[PlatformOperation, ...]:
