@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from aiodocker.events import DockerEvents
@@ -28,12 +29,19 @@ ACTIONS = (
 FILTERS = json.dumps({"type": ["container"], "event": list(ACTIONS)})
 
 
-class EventStream:
-    """Follows one engine. `on_event` gets a container's attributes (name, labels); `on_link` when the link changed."""
+@dataclass(frozen=True)
+class ContainerEvent:
+    """Something happened to a container; `attributes` are its name, image and labels."""
 
-    def __init__(
-        self, engine: Engine, on_event: Callable[[Mapping[str, str]], None], on_link: Callable[[], None]
-    ) -> None:
+    action: str
+    id: str
+    attributes: Mapping[str, str]
+
+
+class EventStream:
+    """Follows one engine. `on_link` is called when the link came or went."""
+
+    def __init__(self, engine: Engine, on_event: Callable[[ContainerEvent], None], on_link: Callable[[], None]) -> None:
         self._engine = engine
         self._on_event = on_event
         self._on_link = on_link
@@ -73,7 +81,9 @@ class EventStream:
                 connected = True
                 self._on_link()  # events of the time before were missed
                 while (event := await self._next(subscriber)) is not None:
-                    self._on_event((event.get("Actor") or {}).get("Attributes") or {})
+                    actor = event.get("Actor") or {}
+                    attributes = actor.get("Attributes") or {}
+                    self._on_event(ContainerEvent(str(event.get("Action")), str(actor.get("ID")), attributes))
             except TidegateError:
                 return connected
             finally:

@@ -63,14 +63,18 @@ def address_of(facts: Mapping[str, Any], network: str) -> str:
 
 
 def health(facts: Mapping[str, Any], watch: Watch | None) -> Health:
-    """Readiness and liveness: by the spec's probes, else by the image's HEALTHCHECK, else running is ready."""
+    """Readiness and liveness: by the spec's probes, else by the image's HEALTHCHECK, else running is ready.
+
+    `watch` is None where no spec is known for the container: then only its HEALTHCHECK can say something.
+    """
     if _state(facts["State"]) is not InstanceState.RUNNING:
         return Health(False, None, str(facts["State"].get("Error") or ""))
     check = engine_health(facts["State"].get("Health"))
-    ready = _answer(watch.readiness if watch else None, check, without=True)
-    live = _answer(watch.liveness if watch else None, check, without=None)
-    detail = live.detail if live.ready is False else ready.detail
-    return Health(ready.ready, live.ready, detail)
+    if watch is None:
+        return check or Health()
+    ready = _readiness(watch.readiness, check)
+    live = _liveness(watch.liveness, check)
+    return Health(ready.ready, live.live, live.detail if live.live is False else ready.detail)
 
 
 def engine_health(found: Mapping[str, Any] | None) -> Health | None:
@@ -91,12 +95,16 @@ def engine_health(found: Mapping[str, Any] | None) -> Health | None:
             return Health(False if log else None, None, failing if log else "")
 
 
-def _answer(streak: Streak | None, check: Health | None, without: bool | None) -> Health:
+def _readiness(streak: Streak | None, check: Health | None) -> Health:
     if streak is not None:
-        return Health(streak.value, None, streak.detail)
-    if check is not None:
-        return Health(check.ready if without else check.live, None, check.detail)
-    return Health(without)
+        return Health(ready=streak.value, detail=streak.detail)
+    return check or Health(ready=True)
+
+
+def _liveness(streak: Streak | None, check: Health | None) -> Health:
+    if streak is not None:
+        return Health(live=streak.value, detail=streak.detail)
+    return check or Health()
 
 
 def _state(state: Mapping[str, Any]) -> InstanceState:

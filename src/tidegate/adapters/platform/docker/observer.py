@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import math
 import re
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -25,12 +27,36 @@ from tidegate.model.observation import ImageState, InstanceState, Observation, O
 from tidegate.model.release import AgentKey, Image
 from tidegate.model.workload import Workload
 
+MEMORY_KILL_S = 60.0
+
+
+class MemoryKills:
+    """Containers of which a process was killed for lack of memory within the last minute, by the engine's events.
+
+    Inspect forgets it as soon as the restart policy has started the container again.
+    """
+
+    def __init__(self) -> None:
+        self._at: dict[str, float] = {}
+
+    def add(self, id: str) -> None:
+        """An "oom" event came."""
+        now = time.monotonic()
+        self._at = {known: at for known, at in self._at.items() if now - at < MEMORY_KILL_S} | {id: now}
+
+    def recent(self, id: str) -> bool:
+        """Whether it happened within the last minute."""
+        return time.monotonic() - self._at.get(id, -math.inf) < MEMORY_KILL_S
+
 
 class Observer:
     """Reads one engine."""
 
-    def __init__(self, engine: Engine, prober: Prober, puller: Puller, options: DockerOptions) -> None:
+    def __init__(
+        self, engine: Engine, prober: Prober, puller: Puller, kills: MemoryKills, options: DockerOptions
+    ) -> None:
         self._engine = engine
+        self._memory_kills = kills
         self._prober = prober
         self._puller = puller
         self._options = options
@@ -54,16 +80,26 @@ class Observer:
             id: observed_instance(facts, self._options.network, _adopted_revision(desired.key, facts))
             for id, facts in found.items()
         }
+        running = [instance for instance in seen.values() if instance.state is InstanceState.RUNNING]
+        self._prober.meet(desired.key, ((instance.id, instance.started_at) for instance in running))
         targets = [
             _target(desired.key, instance, workloads[instance.name])
-            for instance in seen.values()
-            if instance.state is InstanceState.RUNNING and instance.name in workloads
+            for instance in running
+            if instance.name in workloads
         ]
         watches = self._prober.sync(desired.key, targets)
         judged = []
         for id, instance in seen.items():
             condition = health(found[id], watches.get(instance.name))
-            judged.append(replace(instance, ready=condition.ready, live=condition.live, probe_detail=condition.detail))
+            judged.append(
+                replace(
+                    instance,
+                    ready=condition.ready,
+                    live=condition.live,
+                    probe_detail=condition.detail,
+                    oom_killed=instance.oom_killed or self._memory_kills.recent(id),
+                )
+            )
         return tuple(sorted(judged, key=lambda instance: instance.name))
 
     async def _images(self, docker: Docker, wanted: Iterable[Image]) -> tuple[ObservedImage, ...]:

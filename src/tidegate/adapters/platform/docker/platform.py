@@ -2,15 +2,15 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable
 
 from tidegate.adapters.platform.docker import labels
 from tidegate.adapters.platform.docker.client import Engine
-from tidegate.adapters.platform.docker.events import EventStream
+from tidegate.adapters.platform.docker.events import ContainerEvent, EventStream
 from tidegate.adapters.platform.docker.executor import Executor
 from tidegate.adapters.platform.docker.logs import read_log
 from tidegate.adapters.platform.docker.network import Network
-from tidegate.adapters.platform.docker.observer import Observer
+from tidegate.adapters.platform.docker.observer import MemoryKills, Observer
 from tidegate.adapters.platform.docker.options import DockerOptions
 from tidegate.adapters.platform.docker.planner import plan
 from tidegate.adapters.platform.docker.probes import Prober
@@ -40,12 +40,14 @@ class DockerPlatform:
         self._signals: dict[AgentKey, asyncio.Event] = {}
         self._puller = Puller(engine, options, self._wake_all)
         self._prober = Prober(engine, self._wake)
-        self._observer = Observer(engine, self._prober, self._puller, options)
+        self._memory_kills = MemoryKills()
+        self._observer = Observer(engine, self._prober, self._puller, self._memory_kills, options)
         self._executor = Executor(engine, self.network, self._puller, secrets, options)
         self._events = EventStream(engine, self._on_event, self._wake_all)
 
     async def observe(self, desired: Desired) -> Observation:
         """Facts about one agent. Never raises for an absent engine."""
+        self._events.start()
         return await self._observer.observe(desired, self._now())
 
     def plan(self, desired: Desired, observed: Observation) -> tuple[PlatformOperation, ...]:
@@ -92,8 +94,10 @@ class DockerPlatform:
         for signal in self._signals.values():
             signal.set()
 
-    def _on_event(self, attributes: Mapping[str, str]) -> None:
-        name = attributes.get("name", "")
+    def _on_event(self, event: ContainerEvent) -> None:
+        attributes, name = event.attributes, event.attributes.get("name", "")
+        if event.action == "oom":
+            self._memory_kills.add(event.id)
         for key in self._signals:
             labelled = (attributes.get(labels.AGENT), attributes.get(labels.ENVIRONMENT))
             # Adopted containers have no labels, only a name of ours.

@@ -21,6 +21,10 @@ from tidegate.model.workload import Probe, ProbeKind
 SHORTEST_PERIOD_S = 0.05
 
 
+Incarnation = tuple[str, str]
+"""A container's id and the engine's text of when it started."""
+
+
 @dataclass(frozen=True)
 class Target:
     """One incarnation of one instance, with the probes to put to it."""
@@ -50,22 +54,25 @@ class Prober:
         self._engine = engine
         self._changed = changed
         self._watches: dict[Target, Watch] = {}
-        self._known: set[AgentKey] = set()
+        self._met: dict[AgentKey, frozenset[Incarnation]] = {}
         self._hanging: dict[tuple[str, Probe], str] = {}
         self._session: aiohttp.ClientSession | None = None
 
-    def sync(self, key: AgentKey, targets: Iterable[Target]) -> dict[str, Watch]:
-        """Probe exactly these instances of one agent; what is known of each, by name.
+    def meet(self, key: AgentKey, running: Iterable[Incarnation]) -> None:
+        """Remember what ran already when an agent was first seen; nothing happens after the first time.
 
-        Instances that run already when an agent is first seen are asked at once, without their initial delay: they may
+        Those are asked at once, without their initial delay, and stay unknown until a threshold is reached: they may
         have been serving for days, and only this controller is new.
         """
-        at_once = key not in self._known
-        self._known.add(key)
+        self._met.setdefault(key, frozenset(running))
+
+    def sync(self, key: AgentKey, targets: Iterable[Target]) -> dict[str, Watch]:
+        """Probe exactly these instances of one agent; what is known of each, by name."""
         wanted = set(targets)
         for target in [t for t in self._watches if t.key == key and t not in wanted]:
             self._stop(self._watches.pop(target))
         for target in wanted - self._watches.keys():
+            at_once = (target.id, target.started_at) in self._met.get(key, ())
             self._watches[target] = self._watch(target, at_once)
         return {target.name: self._watches[target] for target in wanted}
 

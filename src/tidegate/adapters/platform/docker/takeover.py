@@ -102,6 +102,6 @@ def _downtime(adoption: Adoption, port: int) -> str:
     grace = adoption.workload.stop_grace_s
     return (
         f"port {port} is published by {adoption.container} itself; the gateway takes it at the first release, once "
-        f"that container has stopped. Downtime of port {port}: at most {grace + GATEWAY_S:g} s "
+        f"that container has stopped. Downtime of port {port}: up to about {grace + GATEWAY_S:g} s "
         f"({grace:g} s for the container to end, {GATEWAY_S:g} s for the gateway to listen)"
     )

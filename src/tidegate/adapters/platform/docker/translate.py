@@ -199,10 +199,10 @@ def _device(text: str) -> dict[str, str]:
 
 
 def _without_blanks(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Leave out what says nothing. An empty list for Cmd or Entrypoint does say something: it clears the image's."""
-    keep_empty = ("Cmd", "Entrypoint")
+    """Leave out what says nothing. An empty Cmd or Entrypoint does say something: it clears the image's; so does 0."""
+    speaking = ("Cmd", "Entrypoint")
     return {
         key: value
         for key, value in body.items()
-        if value is not None and (value or key in keep_empty or value is True) and value is not False
+        if value is not None and value is not False and (key in speaking or value not in ("", [], {}))
     }
