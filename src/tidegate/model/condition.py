@@ -1,7 +1,7 @@
 """Conditions over a measurement: "result > 0.02", "0.1 <= result && result < 3", "isNaN(result)".
 
-The grammar is Argo Rollouts' as far as one number goes: result (or result[0]), numbers, + - *, comparisons (chained ones
-too), && || ! (or and, or, not), isNaN, isInf. Nothing else is reachable from a condition.
+The grammar is Argo Rollouts' as far as one number goes: result (or result[0]), numbers, + - *, comparisons (also
+chained), && || ! (or and, or, not), isNaN, isInf. Nothing else is reachable from a condition.
 Source: https://argo-rollouts.readthedocs.io/en/stable/features/analysis/
 """
 

@@ -1,4 +1,4 @@
-"""What looks like a secret: by a variable's name or by its value. Errs towards yes; used for warnings and for adoption."""
+"""What looks like a secret: by a variable's name or by its value. Errs towards yes."""
 
 import re
 

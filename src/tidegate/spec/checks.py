@@ -1,28 +1,43 @@
 """What must hold between the keys of one environment's workload. Each finding names the key to change."""
 
+from dataclasses import dataclass
+
 from tidegate.model.workload import ProbeKind, Workload
 from tidegate.spec.context import Context, Where
 from tidegate.spec.routes import check_routes
 from tidegate.spec.shapes import Record
 
 
+@dataclass(frozen=True)
+class _Places:
+    """Where the keys of a merged workload stand: in the overlay, else in the workload."""
+
+    own: Record
+    top: Record
+
+    def at(self, key: str) -> Where:
+        """The place of a workload's key, or of the workload."""
+        for record, name in ((self.own, "overlay"), (self.top, "workload")):
+            node = record.node.value.get(name) if isinstance(record.node.value, dict) else None
+            if node and isinstance(node.value, dict) and key in node.value:
+                return node.value[key].where
+        return self.top.at("workload")
+
+    def has(self, key: str) -> bool:
+        """Whether a key is given, right or wrong."""
+        return self.at(key) != self.top.at("workload")
+
+
 def check_environment(workload: Workload, own: Record, top: Record, context: Context) -> None:
     """Note what cannot work: `own` is the environment's record, `top` the file's."""
-    workload_at = own.at("overlay") if "overlay" in own.places else top.at("workload")
-    if not workload.image and "build" not in top.places and "image" not in _given(workload_at, top):
+    places = _Places(own, top)
+    if not workload.image and "build" not in top.places and not places.has("image"):
         context.error(top.at("workload"), "there is nothing to run", "add workload.image, or build: to make an image")
     routes = own if "routes" in own.places else top
     check_routes(workload.routes, routes, context)
-    _check_ports(workload, workload_at, routes.at("routes"), context)
-    _check_network(workload, workload_at, context)
+    _check_ports(workload, places.at("ports"), routes.at("routes"), context)
+    _check_network(workload, places, context)
     _check_secrets(workload, own.at("secrets"), context)
-
-
-def _given(where: Where, top: Record) -> set[str]:
-    """Keys that were given but wrong: they are reported once, not as missing too."""
-    node = top.node.value
-    workload = node.get("workload") if isinstance(node, dict) else None
-    return set(workload.value) if workload and isinstance(workload.value, dict) else set()
 
 
 def _check_ports(workload: Workload, where: Where, routes: Where, context: Context) -> None:
@@ -32,7 +47,7 @@ def _check_ports(workload: Workload, where: Where, routes: Where, context: Conte
             other = taken.get((address, port.host_port, port.protocol))
             if other is not None and (address or not port.host_address or other != port.container_port):
                 context.error(
-                    where.child("ports"),
+                    where,
                     f"port {port.host_port} of the host is published twice ({port.protocol})",
                     "give each container port its own port of the host",
                 )
@@ -40,7 +55,7 @@ def _check_ports(workload: Workload, where: Where, routes: Where, context: Conte
         taken[port.host_address, port.host_port, port.protocol] = port.container_port
     if workload.replicas > 1 and workload.ports:
         context.error(
-            where.child("ports"),
+            where,
             f"{workload.replicas} replicas cannot share port {workload.ports[0].host_port} of the host",
             f"take ports out and write a route: routes: [{{listen: {workload.ports[0].host_port}, "
             f"target: {workload.ports[0].container_port}}}]; or replicas: 1",
@@ -55,25 +70,24 @@ def _check_ports(workload: Workload, where: Where, routes: Where, context: Conte
             )
 
 
-def _check_network(workload: Workload, where: Where, context: Context) -> None:
+def _check_network(workload: Workload, places: _Places, context: Context) -> None:
+    where = places.at("network_mode")
     mode = workload.network_mode
     if mode and workload.networks:
-        context.error(where.child("network_mode"), "network_mode and networks exclude each other", "keep networks")
+        context.error(where, "network_mode and networks exclude each other", "keep networks")
     if mode == "host":
         if workload.ports:
-            context.error(
-                where.child("ports"), "nothing is published in the host's network", "take ports or network_mode out"
-            )
+            context.error(where, "nothing is published in the host's network", "take ports or network_mode out")
         if workload.routes or workload.replicas > 1:
             context.error(
-                where.child("network_mode"),
+                where,
                 "in the host's network two instances cannot listen on the same port, so nothing can be shifted",
                 "take network_mode: host out; the gateway reaches instances at their own addresses",
             )
     probes = [probe for probe in (workload.readiness, workload.liveness) if probe and probe.kind is not ProbeKind.EXEC]
     if mode == "none" and (workload.routes or workload.ports or probes):
         context.error(
-            where.child("network_mode"),
+            where,
             "without a network there are no routes, ports, or probes by http and tcp",
             "take network_mode: none out, or use exec probes only",
         )

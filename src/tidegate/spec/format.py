@@ -145,6 +145,7 @@ ENVIRONMENT = Object(
         Key("routes", ROUTES, "Replaces the routes at the top.", "those at the top"),
         Key("probes", PROBES, "Replaces the probes at the top, each by itself.", "those at the top"),
     ),
+    may_be_empty=True,
     belongs={
         "workload": "overlay",
         "environment": "overlay.environment",

@@ -1,4 +1,4 @@
-"""Variables in values, by Compose's rules: $VAR, ${VAR}, ${VAR:-default}, ${VAR-default}, ${VAR:?error}, ${VAR:+other}, $$.
+"""Variables in values, by Compose's rules: $VAR, ${VAR}, ${VAR:-default}, ${VAR:?error}, ${VAR:+other}, $$.
 
 Source: https://docs.docker.com/reference/compose-file/interpolation/
 """

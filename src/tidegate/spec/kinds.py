@@ -173,24 +173,24 @@ class OneOrMore:
     """A list, or a single item in its place; the value is a tuple either way."""
 
     def __init__(self, item: Shape) -> None:
-        self._item = item
+        self.item = item
         self.expected = f"{item.expected} or a list of them"
 
     def read(self, node: Node, context: Context) -> Any:
         """Always a tuple."""
         if isinstance(node.value, tuple):
-            return ListOf(self._item).read(node, context)
-        value = self._item.read(node, context)
+            return ListOf(self.item).read(node, context)
+        value = self.item.read(node, context)
         return value if value is INVALID else (value,)
 
     def schema(self, definitions: dict[str, Schema]) -> Schema:
         """Either form."""
-        item = self._item.schema(definitions)
+        item = self.item.schema(definitions)
         return {"anyOf": [item, {"type": "array", "items": item}]}
 
 
 class Pairs:
-    """NAME: value as a mapping or as a list of NAME=value. A name without a value is None. Values never reach messages."""
+    """NAME: value, or a list of NAME=value. A name without a value is None. Values never reach messages."""
 
     def __init__(self, noun: str, separators: Sequence[str] = ("=",), bare: bool = True) -> None:
         self.noun = noun

@@ -156,6 +156,8 @@ def _places(root: Node) -> dict[str, Where]:
         case tuple(items):
             for item in items:
                 result.update(_places(item))
+                if root.where.key.endswith("environment") and isinstance(item.value, str):
+                    result[f"{root.where.key}.{item.value.partition('=')[0]}"] = item.where
     return result
 
 

@@ -9,7 +9,7 @@ from tidegate.spec.kinds import PORT, choice, free, text
 from tidegate.spec.shapes import INVALID, Either, Key, ListOf, Object, Record, Refused
 
 _SHORT = re.compile(
-    r"(?:(?P<ip>\[[0-9a-fA-F:.]+\]|[0-9.]+):)?(?:(?P<host>[0-9]+(?:-[0-9]+)?)?:)?(?P<box>[0-9]+(?:-[0-9]+)?)"
+    r"(?:(?P<ip>\[[0-9a-fA-F:.]+\]|[0-9]+(?:\.[0-9]+){3}):)?(?:(?P<host>[0-9]+(?:-[0-9]+)?)?:)?(?P<box>[0-9]+(?:-[0-9]+)?)"
     r"(?:/(?P<protocol>[a-zA-Z]+))?"
 )
 NO_HOST_PORT = (

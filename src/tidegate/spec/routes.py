@@ -1,7 +1,7 @@
 """Routes: traffic that the gateway takes for an agent."""
 
 from tidegate.model.workload import Route, RouteProtocol, Tls
-from tidegate.spec.context import Context
+from tidegate.spec.context import Context, Where
 from tidegate.spec.health import HTTP_PATH
 from tidegate.spec.kinds import PORT, choice, duration, text
 from tidegate.spec.shapes import INVALID, Key, ListOf, Object, Record
@@ -74,12 +74,18 @@ ROUTE = Object(
 ROUTES = ListOf(ROUTE, expected="a list of routes")
 
 
+def _places(record: Record, count: int) -> list[Where]:
+    """The place of each route, or of all together when one of them could not be read."""
+    node = record.node.value.get("routes") if isinstance(record.node.value, dict) else None
+    items = node.value if node and isinstance(node.value, tuple) else ()
+    return [item.where for item in items] if len(items) == count else [record.at("routes")] * count
+
+
 def check_routes(routes: tuple[Route, ...], record: Record, context: Context) -> None:
     """Routes of one agent must differ, and a port speaks one kind of protocol."""
-    where = record.at("routes")
     by_listen: dict[int, Route] = {}
     seen: set[tuple[int, str, str]] = set()
-    for route in routes:
+    for route, where in zip(routes, _places(record, len(routes)), strict=True):
         key = (route.listen, route.host, route.path)
         first = by_listen.setdefault(route.listen, route)
         kinds = {first.protocol is RouteProtocol.TCP, route.protocol is RouteProtocol.TCP}

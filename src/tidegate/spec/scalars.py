@@ -67,7 +67,7 @@ def duration_text(seconds: float) -> str:
 
 
 def byte_size(text: str) -> int:
-    """Bytes of a Compose byte size ("512m", "1.5gb", 1024 to the k) or a plain number. Raises ValueError with a hint."""
+    """Bytes of a Compose byte size ("512m", "1.5gb"; a k is 1024) or a plain number. Raises ValueError with a hint."""
     match = _BYTES.fullmatch(text.strip()) if len(text) <= 40 else None
     if not match:
         raise ValueError("write 512m or 1g")

@@ -233,9 +233,12 @@ class Object:
     belongs: Mapping[str, str] = field(default_factory=dict)
     build: Callable[[Record, Context], Any] | None = None
     expected: str = "a mapping"
+    may_be_empty: bool = False
 
     def read(self, node: Node, context: Context) -> Any:
         """A Record, or what `build` makes of it."""
+        if self.may_be_empty and node.value is None:
+            node = replace(node, value={})
         if not isinstance(node.value, dict):
             names = ", ".join(key.name for key in self.keys[:6])
             return mismatch(node, self.expected, context, f"its keys: {names}{', ...' if len(self.keys) > 6 else ''}")
@@ -276,9 +279,9 @@ class Object:
                 context.error(record.node.where, f"{key.name} is missing", f"add {key.name}: {key.doc.rstrip('.')}")
         given = [name for name in self.one_of if name in record.places]
         if self.one_of and len(given) != 1:
-            what = f"found {' and '.join(given) or 'none'}"
             choice = f"{', '.join(self.one_of[:-1])} or {self.one_of[-1]}"
-            context.error(record.node.where, f"{what}; expected exactly one of {choice}", "keep one")
+            message = f"found {' and '.join(given) or 'none'}; expected exactly one of {choice}"
+            context.error(record.node.where, message, "keep one" if given else "add one")
 
     def schema(self, definitions: dict[str, Schema]) -> Schema:
         """A reference to its definition."""
@@ -297,7 +300,7 @@ class Object:
             if not refused.error:
                 properties[name] = {"deprecated": True, "description": f"No effect: {refused.instead}."}
         result: Schema = {
-            "type": "object",
+            "type": ["object", "null"] if self.may_be_empty else "object",
             "description": self.doc,
             "properties": properties,
             "patternProperties": {"^x-": True},
