@@ -24,24 +24,25 @@ def repository(tmp_path: Path) -> Path:
 @pytest.fixture
 def running(repository: Path, tmp_path: Path) -> Iterator[Any]:
     """Start the repository's agent as its image does: only its own folder and vendor/ on the path."""
-    started: list[subprocess.Popen[str]] = []
+    started: list[subprocess.Popen[bytes]] = []
 
-    def start(**more: str) -> tuple[subprocess.Popen[str], http.client.HTTPConnection]:
+    def start(**more: str) -> tuple[subprocess.Popen[bytes], http.client.HTTPConnection]:
         env = {"PATH": os.environ["PATH"], "PYTHONPATH": f"{repository}:{repository / 'vendor'}", "LOGSHIP_PORT": "0"}
         env |= {"LOGSHIP_STATE_DIR": str(tmp_path / "state"), "LOGSHIP_SINK": f"file://{tmp_path}/out.ndjson", **more}
         env |= {"LOGSHIP_HOST": "127.0.0.1", "LOGSHIP_LINGER_S": "0.1"}
-        process = subprocess.Popen([sys.executable, "-m", "logship"], env=env, stdout=subprocess.PIPE, text=True)
+        log = tmp_path / f"log-{len(started)}"
+        with log.open("w") as file:  # not a pipe: nobody would empty it, and a full one holds the agent up
+            process = subprocess.Popen([sys.executable, "-m", "logship"], env=env, stdout=file)
         started.append(process)
-        assert process.stdout is not None
-        for line in process.stdout:
-            if (event := json.loads(line))["event"] == "started":
-                return process, http.client.HTTPConnection("127.0.0.1", event["port"], timeout=5)
-        raise AssertionError("the agent ended at once")
+        until(lambda: '"event": "started"' in log.read_text())
+        events = (json.loads(line) for line in log.read_text().splitlines())
+        port = next(event["port"] for event in events if event["event"] == "started")
+        return process, http.client.HTTPConnection("127.0.0.1", port, timeout=5)
 
     yield start
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
 
 
 def test_the_three_releases_are_commits_on_main(repository: Path) -> None:
