@@ -1,19 +1,10 @@
 import asyncio
 import contextlib
-import importlib.util
-import sys
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-_spec = importlib.util.spec_from_file_location("load", Path(__file__).parents[2] / "scripts" / "load.py")
-assert _spec is not None
-assert _spec.loader is not None
-load: Any = importlib.util.module_from_spec(_spec)
-sys.modules["load"] = load
-_spec.loader.exec_module(load)
+from scripts import load
 
 OK = b"HTTP/1.1 202 Accepted\r\nX-Agent-Version: 1.0.0\r\nContent-Length: 2\r\n\r\nok"
 FAULT = b"HTTP/1.1 500 Internal Server Error\r\nx-agent-version: 1.2.0\r\ncontent-length: 0\r\n\r\n"

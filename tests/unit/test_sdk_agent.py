@@ -11,8 +11,8 @@ import urllib.request
 from typing import Any
 
 import pytest
-from sdk_centre import Centre, until
 
+from tests.sdk_centre import Centre, until
 from tidegate.sdk import Agent, Identity, TaskResult
 
 

@@ -3,8 +3,7 @@ import os
 import signal
 from typing import Any
 
-from sdk_centre import Centre, until
-
+from tests.sdk_centre import Centre, until
 from tidegate.sdk import AsyncAgent, Identity
 
 

@@ -2,8 +2,8 @@ import json
 import socket
 
 import pytest
-from sdk_centre import Centre
 
+from tests.sdk_centre import Centre
 from tidegate.sdk.identity import Identity
 from tidegate.sdk.wire import Action, Heartbeat, Refused, Reply, Status, TaskResult, send
 

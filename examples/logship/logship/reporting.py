@@ -23,7 +23,7 @@ async def reporting(metrics: Metrics, failing: Callable[[], str], stopping: asyn
     agent = AsyncAgent("logship", VERSION)
     for name in metrics.gauges:
         agent.metrics.gauge(f"logship_{name}", read=metrics.gauges[name])
-    for name in list(metrics.counters):
+    for name in [series for series in metrics.counters if "{" not in series]:
         agent.metrics.gauge(name, read=lambda name=name: metrics.counters[name])
 
     async def tell() -> None:
