@@ -92,3 +92,14 @@ async def test_the_agent_reports_itself_and_drains_when_it_is_asked_to(running: 
         centre.actions = [{"action": "drain", "reason": "the host goes away"}]
         assert await asyncio.to_thread(process.wait, 10) == 0
         assert centre.bodies[-1]["status"] == "stopping"
+
+
+async def test_sigterm_is_told_to_the_control_centre_and_ends_the_agent_with_0(running: Any) -> None:
+    with Centre(interval_s=60.0) as centre:
+        process, connection = running(TIDEGATE_URL=centre.url, TIDEGATE_AGENT="logship")
+        assert faults_of(connection, 5) == 0
+        await asyncio.to_thread(until, lambda: centre.asked)
+        await asyncio.sleep(0.3)
+        process.send_signal(signal.SIGTERM)
+        assert await asyncio.to_thread(process.wait, 10) == 0
+        assert {body["status"] for body in centre.bodies[1:]} == {"stopping"}

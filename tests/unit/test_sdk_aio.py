@@ -47,6 +47,15 @@ async def test_the_same_conversation_on_a_loop() -> None:
     assert [body["sequence"] for body in centre.bodies] == list(range(1, len(centre.asked) + 1))
 
 
+async def test_leaving_while_it_waits_for_its_next_beat_ends_at_once_and_says_stopping() -> None:
+    with Centre(interval_s=60.0) as centre:
+        async with asyncio.timeout(5):
+            async with AsyncAgent("bot", identity=Identity("bot", url=centre.url)):
+                await soon(lambda: centre.asked)
+                await asyncio.sleep(0.3)  # past the shortest interval: now it waits for the long one
+        assert [body["status"] for body in centre.bodies] == ["ok", "stopping"]
+
+
 async def test_a_signal_asks_for_a_stop_and_silence_is_kept_without_a_centre() -> None:
     async with AsyncAgent("bot", identity=Identity("bot")) as agent:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -38,9 +38,13 @@ async def reporting(metrics: Metrics, failing: Callable[[], str], stopping: asyn
         await agent.stopping.wait()
         stopping.set()
 
+    async def leave() -> None:
+        await stopping.wait()
+        agent.ask_to_stop("asked to stop")  # told now, not only when the spool is empty
+
     async with agent:
         _take_signals(loop, stopping)  # ours, not the SDK's: it is this agent that knows how to empty its spool
-        tasks = [asyncio.create_task(tell()), asyncio.create_task(drain())]
+        tasks = [asyncio.create_task(tell()), asyncio.create_task(drain()), asyncio.create_task(leave())]
         try:
             yield
         finally:

@@ -94,7 +94,8 @@ class Shipper:
                 continue
             if batch.lines < self._lines and not failures:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self.hurry.wait(), self._settings.batch_s)
+                    async with asyncio.timeout(self._settings.batch_s):
+                        await self.hurry.wait()
                 batch = self._spool.peek(self._lines) or batch
             if await self._ship(batch):
                 failures = 0

@@ -100,7 +100,8 @@ class AsyncAgent:
         self.ask_to_stop("stopped")
         for future in self._running:
             future.cancel()
-        await asyncio.gather(*self._running, return_exceptions=True)
+        if self._running:  # a task of the agent's may refuse to end: not for longer than this
+            await asyncio.wait(self._running, timeout=2.0)
         await asyncio.to_thread(self._beats.exchange, 2.0)
         for number in self._signals:
             asyncio.get_running_loop().remove_signal_handler(number)
@@ -116,8 +117,10 @@ class AsyncAgent:
             wait = await asyncio.shield(asyncio.to_thread(self._beats.exchange))
             # A change of status wakes it, but never faster than the shortest interval.
             await asyncio.sleep(0.2)
+            # Not wait_for: until Python 3.12 it swallows a cancellation that comes together with the event.
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(0.0, wait - 0.2))
+                async with asyncio.timeout(max(0.0, wait - 0.2)):
+                    await self._wake.wait()
 
     async def _keep(self, every_s: float, work: Coroutine) -> None:
         due = time.monotonic() + every_s
