@@ -68,6 +68,9 @@ class Gateway(Protocol):
     async def counters(self, key: AgentKey) -> dict[int, Traffic]:
         """Cumulative request, error and latency counts by revision since some beginning. Raises GatewayError."""
 
+    def fence(self, epoch: int) -> None:
+        """Write under this lease's epoch from now on; whoever comes with a lower one is refused (LeaseLostError)."""
+
     async def close(self) -> None:
         """Let go of connections; the gateway serves on."""
 

@@ -49,6 +49,11 @@ class Controller:
             with suppress(TidegateError):
                 await self.lease.release()
 
+    async def tidy(self, key: AgentKey) -> None:
+        """Wait until nothing is left to do for this agent, or until the controller ends."""
+        while self._tasks and not (key in self._loops and self._loops[key].settled):
+            await self._ports.clock.sleep(LOOK_S / 2)
+
     async def _keep_lease(self, stop: asyncio.Event) -> None:
         """Renew well before the lease ends; a store that is busy is asked again until the lease is over."""
         while not stop.is_set():

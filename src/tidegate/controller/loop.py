@@ -66,6 +66,7 @@ class AgentLoop:
         self._desired = Desired(key)
         self._told: dict[str, str] = {}
         self._nudged = asyncio.Event()
+        self.settled = False
 
     async def turn(self) -> Turn:
         """One turn. Raises LeaseLostError; a store that cannot be written shows in `saved`."""
@@ -75,6 +76,10 @@ class AgentLoop:
         blocks = self.sampler.fresh()
         facts = Facts(self._ports.clock.now(), observed, blocks, intents, self._executor.failures())
         decision = decide(state, facts)
+        if not set(decision.desired.images) <= set(self._desired.images):
+            # Nobody has looked for this image yet: absent and unknown are two things.
+            self._desired = decision.desired
+            observed = await self.observe()
         traffic = self._ports.gateway.plan(decision.desired, observed)
         instances = self._ports.platform.plan(decision.desired, observed)
         saved = await self._persist(state, decision, blocks)
@@ -84,6 +89,7 @@ class AgentLoop:
             await self._tell(done)
         else:
             done = await self._rescue(state, decision, traffic)
+        self.settled = saved and not traffic and not instances and not decision.state.retiring
         return Turn(decision, (*traffic, *instances), tuple(done), saved)
 
     async def observe(self) -> Observation:

@@ -1,8 +1,7 @@
 """Samples traffic at 1 Hz into blocks, apart from the loop's ticks: evidence never depends on how often one looks."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from tidegate.core.counters import increments
 from tidegate.model.errors import TidegateError
 from tidegate.model.observation import Block, Traffic
 from tidegate.model.release import AgentKey
@@ -31,7 +30,7 @@ class Sampler:
         now = self._clock.now()
         try:
             counters = await self._gateway.counters(self._key)
-            traffic = increments(self._last, counters) if self._last is not None else {}
+            traffic = _increments(self._last, counters) if self._last is not None else {}
             self._last = counters
             block = Block(now, max(now - self._last_at, 0.0), traffic)
         except TidegateError as error:
@@ -59,3 +58,8 @@ class Sampler:
             self._unsaved = []
         except TidegateError:
             self._unsaved = self._unsaved[-MOST_WAITING:]
+
+
+def _increments(before: Mapping[int, Traffic], after: Mapping[int, Traffic]) -> dict[int, Traffic]:
+    """What each revision's requests did between two readings; a revision that is new counts from nothing."""
+    return {revision: now.since(before.get(revision, Traffic())) for revision, now in after.items()}

@@ -22,6 +22,7 @@ from tidegate.ports import LeaseStore
 
 LOOK_S = 0.1
 TRY_AGAIN_S = 1.0
+TIDY_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -61,26 +62,22 @@ class Session:
         self, until: Callable[[AgentState | None], bool], watch: Watcher, timeout_s: float | None = None
     ) -> AgentState | None:
         """Run (or watch) until the condition holds. Raises TimeoutError after `timeout_s`."""
-        stop, running = asyncio.Event(), None
+        deciding = _Deciding(self.key)
         next_try = 0.0
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
                     now = self.ports.clock.now()
-                    if running is None and now >= next_try:
-                        running, next_try = await self._decide(stop), now + TRY_AGAIN_S
-                    snapshot = await self.snapshot(running is not None)
+                    if not deciding.here and now >= next_try:
+                        await deciding.try_to_begin(self)
+                        next_try = now + TRY_AGAIN_S
+                    snapshot = await self.snapshot(deciding.here)
                     watch(snapshot)
                     if until(snapshot.state):
                         return snapshot.state
-                    if running is not None and running.done():
-                        await self._over(running)
-                        running, stop = None, asyncio.Event()
                     await asyncio.sleep(LOOK_S)
         finally:
-            stop.set()
-            if running is not None:
-                await self._over(running)
+            await deciding.end()
 
     async def snapshot(self, deciding: bool = False) -> Snapshot:
         """The state as stored, and the events since the last snapshot."""
@@ -93,16 +90,37 @@ class Session:
         """What became of an intent."""
         return await self.ports.store.answer(intent.id)
 
-    async def _decide(self, stop: asyncio.Event) -> asyncio.Task[None] | None:
-        with suppress(ConflictError):
-            lease = await Lease.take(self.leases, self.ports.clock, self.holder)
-            set_epoch = getattr(self.ports.gateway, "set_epoch", None)
-            if set_epoch is not None:
-                set_epoch(lease.epoch)
-            return asyncio.create_task(Controller(self.ports, lease).run(stop))
-        return None
 
-    async def _over(self, running: asyncio.Task[None]) -> None:
-        """Wait for our controller's end; that somebody else took the lease is no error of the command."""
+class _Deciding:
+    """Our own controller, while we have the lease."""
+
+    def __init__(self, key: AgentKey) -> None:
+        self._key = key
+        self._stop = asyncio.Event()
+        self._controller: Controller | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether we decide."""
+        return self._task is not None and not self._task.done()
+
+    async def try_to_begin(self, session: Session) -> None:
+        """Take the lease when it is free."""
+        with suppress(ConflictError):
+            lease = await Lease.take(session.leases, session.ports.clock, session.holder)
+            session.ports.gateway.fence(lease.epoch)
+            self._stop = asyncio.Event()
+            self._controller = Controller(session.ports, lease)
+            self._task = asyncio.create_task(self._controller.run(self._stop))
+
+    async def end(self) -> None:
+        """Clean up what is left over, for a moment; then let go. That somebody else took the lease is no error."""
+        if self._task is None or self._controller is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(TIDY_S):
+                await self._controller.tidy(self._key)
+        self._stop.set()
         with suppress(LeaseLostError, asyncio.CancelledError):
-            await running
+            await self._task

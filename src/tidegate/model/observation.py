@@ -140,6 +140,29 @@ class Traffic:
     errors: int = 0
     latency: tuple[int, ...] = ()
 
+    def plus(self, other: "Traffic") -> "Traffic":
+        """Both together."""
+        latency = tuple(a + b for a, b in _aligned(self.latency, other.latency))
+        return Traffic(self.requests + other.requests, self.errors + other.errors, latency)
+
+    def since(self, before: "Traffic") -> "Traffic":
+        """What happened between two readings of cumulative counters: this one and an earlier one.
+
+        A counter lower than before was reset (its gateway restarted, or dropped and regained a cluster): its new
+        value is then all that is known to have happened. One counter's reset is taken as the reset of all: they begin
+        together. Source: Prometheus' increase(), https://prometheus.io/docs/prometheus/latest/querying/functions/
+        """
+        pairs = _aligned(before.latency, self.latency)
+        if self.requests < before.requests or self.errors < before.errors or any(new < old for old, new in pairs):
+            return self
+        latency = tuple(new - old for old, new in pairs)
+        return Traffic(self.requests - before.requests, self.errors - before.errors, latency)
+
+
+def _aligned(one: tuple[int, ...], two: tuple[int, ...]) -> list[tuple[int, int]]:
+    size = max(len(one), len(two))
+    return list(zip(one + (0,) * (size - len(one)), two + (0,) * (size - len(two)), strict=True))
+
 
 @dataclass(frozen=True)
 class Block:

@@ -73,6 +73,10 @@ class EnvoyGateway:
         [text] = await self._with_session(lambda session: session.ask([stats.path_of(key)]))
         return stats.traffic(text)
 
+    def fence(self, epoch: int) -> None:
+        """Write under this epoch from now on."""
+        self.writer = replace(self.writer, epoch=epoch)
+
     async def close(self) -> None:
         """Let go of the session; the gateway serves on."""
         if self._session is not None:

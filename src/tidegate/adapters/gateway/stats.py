@@ -10,7 +10,6 @@ from collections.abc import Mapping
 from urllib.parse import quote
 
 from tidegate.adapters.gateway import names
-from tidegate.adapters.gateway.increments import add
 from tidegate.model.observation import LATENCY_BOUNDS_MS, Traffic
 from tidegate.model.release import AgentKey
 
@@ -65,7 +64,7 @@ def traffic(text: str) -> dict[int, Traffic]:
         name = names.parse_cluster(cluster)
         if name is not None:
             one = _traffic(name.kind, values, histograms.get(cluster, ()))
-            found[name.revision] = add(found.get(name.revision, Traffic()), one)
+            found[name.revision] = found.get(name.revision, Traffic()).plus(one)
     return found
 
 

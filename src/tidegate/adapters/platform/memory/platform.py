@@ -158,5 +158,8 @@ class MemoryGateway:
         """Cumulative counts by revision."""
         return {number: count.traffic() for number, count in self.world.counts.get(key, {}).items()}
 
+    def fence(self, epoch: int) -> None:
+        """One world has one writer."""
+
     async def close(self) -> None:
         """Nothing to let go of."""
