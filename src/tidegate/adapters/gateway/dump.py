@@ -73,7 +73,7 @@ def read(answers: Mapping[str, str]) -> Applied:
         splits=splits,
         listeners={c["name"]: _digest(c["active_state"]["listener"]) for c in active},
         failed=dict(_failures(config for configs in found.values() for config in configs)),
-        claims=tuple(_claims(found.get("dynamic_route_configs", ()), splits.values())),
+        claims=tuple(_claims(found.get("dynamic_route_configs", ()), found.get("ecds_filters", ()))),
     )
 
 
@@ -123,10 +123,10 @@ def _failures(configs: Iterable[Json]) -> Iterable[tuple[str, str]]:
             yield config.get("name") or failed.get("name", "?"), error.get("details", "")
 
 
-def _claims(route_configs: Iterable[Json], versions: Iterable[str]) -> Iterable[Json]:
+def _claims(route_configs: Iterable[Json], filters: Iterable[Json]) -> Iterable[Json]:
     for config in route_configs:
         for host in config["route_config"].get("virtual_hosts", ()):
             for route in host.get("routes", ()):
                 yield route["metadata"]["filter_metadata"][names.LABEL]
-    for version in versions:
-        yield json.loads(version)
+    for config in filters:
+        yield config["ecds_filter"]["typed_config"]["metadata_match"]["filter_metadata"][names.LABEL]

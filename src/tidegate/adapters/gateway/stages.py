@@ -55,7 +55,7 @@ def grow(now: Files, want: Config) -> Stage:
 def switch(now: Files, want: Config) -> Stage:
     """Move traffic: routes and splits first, listeners (which may name new ones) after them."""
     texts = {names.routes_file(port): discovery([body]) for port, body in want.routes.items()}
-    texts |= {names.split_file(p): discovery([s["resource"]], s["version"]) for p, s in want.splits.items()}
+    texts |= {names.split_file(p): discovery([body]) for p, body in want.splits.items()}
     texts |= {names.secret_file(tls): discovery([body]) for tls, body in want.secrets.items()}
     texts[LISTENERS] = _listed(want.listeners)
     files = {name: text for name, text in texts.items() if now.get(name) != text}
