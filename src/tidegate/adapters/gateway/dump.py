@@ -47,6 +47,17 @@ class Applied:
         )
         return tuple(name for want, have in pairs for name, value in want.items() if have.get(name) != value)
 
+    def only(self, key: AgentKey, ports: frozenset[int]) -> "Applied":
+        """The part that concerns one agent and the ports that it listens on."""
+        listeners, splits = {names.listener(port) for port in ports}, {names.split(port) for port in ports}
+        return Applied(
+            clusters={name: digest for name, digest in self.clusters.items() if names.is_of(name, key)},
+            endpoints={name: endpoints for name, endpoints in self.endpoints.items() if names.is_of(name, key)},
+            routes={name: version for name, version in self.routes.items() if name in listeners},
+            splits={name: version for name, version in self.splits.items() if name in splits},
+            listeners={name: digest for name, digest in self.listeners.items() if name in listeners},
+        )
+
     def sections(self) -> tuple[str, ...]:
         """The sections of the dump that must be asked to know whether this, as an expectation, is in force."""
         parts = (self.clusters, self.endpoints, self.routes, self.splits, self.listeners)
