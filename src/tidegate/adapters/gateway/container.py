@@ -24,6 +24,7 @@ Json = dict[str, Any]
 LABEL = "dev.tidegate.gateway"
 GENERATION = f"{LABEL}.generation"
 CONFIG = f"{LABEL}.config"
+CREATING_TRIES = 50
 ERRORS = (aiodocker.DockerError, aiohttp.ClientError, OSError, TimeoutError)
 
 
@@ -103,11 +104,18 @@ async def create(docker: aiodocker.Docker, options: Options, generation: int) ->
 
 
 async def start(docker: aiodocker.Docker, name: str) -> None:
-    """Start a container by name. Raises EngineError."""
-    try:
-        await docker.containers.container(name).start()
-    except ERRORS as error:
-        raise EngineError(f"cannot start the gateway {name}: {getattr(error, 'message', error)}") from error
+    """Start a container by name. Raises EngineError.
+
+    A name that another controller is about to create is taken before the container can be found: wait for it.
+    """
+    for again in range(CREATING_TRIES, -1, -1):
+        try:
+            await docker.containers.container(name).start()
+            return
+        except ERRORS as error:
+            if not again or getattr(error, "status", 0) != 404:
+                raise EngineError(f"cannot start the gateway {name}: {getattr(error, 'message', error)}") from error
+        await asyncio.sleep(0.1)
 
 
 async def remove(docker: aiodocker.Docker, name: str) -> None:

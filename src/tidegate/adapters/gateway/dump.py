@@ -47,6 +47,17 @@ class Applied:
         )
         return tuple(name for want, have in pairs for name, value in want.items() if have.get(name) != value)
 
+    def only(self, key: AgentKey, ports: frozenset[int]) -> "Applied":
+        """The part that concerns one agent and the ports that it listens on."""
+        listeners, splits = {names.listener(port) for port in ports}, {names.split(port) for port in ports}
+        return Applied(
+            clusters={name: digest for name, digest in self.clusters.items() if names.is_of(name, key)},
+            endpoints={name: endpoints for name, endpoints in self.endpoints.items() if names.is_of(name, key)},
+            routes={name: version for name, version in self.routes.items() if name in listeners},
+            splits={name: version for name, version in self.splits.items() if name in splits},
+            listeners={name: digest for name, digest in self.listeners.items() if name in listeners},
+        )
+
     def sections(self) -> tuple[str, ...]:
         """The sections of the dump that must be asked to know whether this, as an expectation, is in force."""
         parts = (self.clusters, self.endpoints, self.routes, self.splits, self.listeners)
@@ -73,7 +84,7 @@ def read(answers: Mapping[str, str]) -> Applied:
         splits=splits,
         listeners={c["name"]: _digest(c["active_state"]["listener"]) for c in active},
         failed=dict(_failures(config for configs in found.values() for config in configs)),
-        claims=tuple(_claims(found.get("dynamic_route_configs", ()), splits.values())),
+        claims=tuple(_claims(found.get("dynamic_route_configs", ()), found.get("ecds_filters", ()))),
     )
 
 
@@ -123,10 +134,10 @@ def _failures(configs: Iterable[Json]) -> Iterable[tuple[str, str]]:
             yield config.get("name") or failed.get("name", "?"), error.get("details", "")
 
 
-def _claims(route_configs: Iterable[Json], versions: Iterable[str]) -> Iterable[Json]:
+def _claims(route_configs: Iterable[Json], filters: Iterable[Json]) -> Iterable[Json]:
     for config in route_configs:
         for host in config["route_config"].get("virtual_hosts", ()):
             for route in host.get("routes", ()):
                 yield route["metadata"]["filter_metadata"][names.LABEL]
-    for version in versions:
-        yield json.loads(version)
+    for config in filters:
+        yield config["ecds_filter"]["typed_config"]["metadata_match"]["filter_metadata"][names.LABEL]

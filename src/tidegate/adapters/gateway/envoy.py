@@ -179,17 +179,33 @@ class EnvoyGateway:
 
     async def _merge(self, session: Session, fragment: Fragment) -> None:
         book = self._book or await volume.read(session)
-        former = next((one for one in book.fragments if one.key == fragment.key), Fragment(fragment.key))
+        former = book.of(fragment.key)
+        if former == fragment:  # no commit would tell us that the book is out of date
+            book = self._book = await volume.read(session)
+            former = book.of(fragment.key)
         _check_epoch(former, fragment)
-        others = tuple(one for one in book.fragments if one.key != fragment.key)
+        others = book.others(fragment.key)
         want = render(merge((*others, fragment)))
         await tls.ensure(self._docker, session, await self._with_image(), want.secrets)
         try:
             await self._to(session, book, None if fragment == former else fragment, want)
+            if fragment == former:
+                await self._in_force(session, fragment)
         except ports.PortTakenError as error:
-            back = replace(former, epoch=fragment.epoch, authority=fragment.authority)
-            await self._to(session, self._book or book, back, render(merge((*others, back))))
+            if fragment != former:
+                back = replace(former, epoch=fragment.epoch, authority=fragment.authority)
+                await self._to(session, self._book or book, back, render(merge((*others, back))))
             raise await ports.explained(self._docker, error) from error
+
+    async def _in_force(self, session: Session, fragment: Fragment) -> None:
+        """Have Envoy read the files again when what this agent needs is not in force: its port was taken, say."""
+        assert self._book is not None
+        listening = frozenset(goal.route.listen for goal in fragment.routes)
+        expected = stages.expected_of(self._book.files).only(fragment.key, listening)
+        if await force.lacks(session, expected):
+            files = {name: self._book.files[name] for name in sorted(self._book.files, key=stages.reading_order)}
+            self._book = await volume.commit(session, self._book, Change(None, files))
+            await force.wait_for(session, expected)
 
     async def _to(self, session: Session, book: Book, fragment: Fragment | None, want: Config) -> None:
         """The three stages, each a commit. The fragment goes with the first, so that any other writer carries on."""

@@ -30,6 +30,13 @@ async def busy(session: Session) -> frozenset[str]:
     return frozenset(name for name, count in stats.active_by_cluster(text).items() if count)
 
 
+async def lacks(session: Session, expected: Applied) -> bool:
+    """Whether anything that is expected is not in force at this moment."""
+    sections = expected.sections()
+    answers = await session.ask([dump.path_of(section) for section in sections])
+    return bool(dump.read(dict(zip(sections, answers, strict=True))).lacks(expected))
+
+
 async def wait_for(session: Session, expected: Applied, deadline_s: float = APPLY_S) -> None:
     """Wait until what is expected is in force. Raises PortTakenError, and GatewayError with Envoy's reason."""
     sections = expected.sections()

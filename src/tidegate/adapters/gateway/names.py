@@ -41,6 +41,12 @@ def parse_cluster(name: str) -> ClusterName | None:
     return ClusterName(found["key"], int(found["revision"]), int(found["port"]), found["kind"].lstrip("/"))
 
 
+def is_of(name: str, key: AgentKey) -> bool:
+    """Whether a cluster is one of an agent's."""
+    found = parse_cluster(name)
+    return found is not None and found.key == str(key)
+
+
 def listener(port: int) -> str:
     """Name of the listener of a port."""
     return f"p{port}"

@@ -7,7 +7,7 @@
     tls.ID.json           a certificate and its key: where the gateway's copies are
     tcp.PORT.json         a TCP port's weights (extension config discovery: connections that exist keep their backend)
 
-Each resource carries a digest of itself or a version, by which stages and dump tell what Envoy has applied.
+Listeners and clusters carry their digest, the other files a version: by them stages and dump tell what Envoy applied.
 Source: https://www.envoyproxy.io/docs/envoy/v1.40.0/api-v3/api
 """
 
@@ -64,11 +64,10 @@ def render(claims: Iterable[Claim], directory: str = names.XDS) -> Config:
     )
 
 
-def discovery(resources: Iterable[Json], version: str = "") -> str:
-    """The text of a file of resources. Without `version` the version is the content's digest."""
+def discovery(resources: Iterable[Json]) -> str:
+    """The text of a file of resources; its version is the content's digest."""
     listed = list(resources)
-    body: Json = {"version_info": version or fingerprint(listed), "resources": listed}
-    return json.dumps(body, sort_keys=True)
+    return json.dumps({"version_info": fingerprint(listed), "resources": listed}, sort_keys=True)
 
 
 def assignment(name: str, endpoints: frozenset[Endpoint]) -> Json:
@@ -187,13 +186,9 @@ def _split(port: int, claim: Claim) -> Json:
         "stat_prefix": names.split(port),
         "idle_timeout": "0s",
         "max_connect_attempts": 3,
+        # Envoy looks for envoy.lb here and leaves the rest alone. Splits that differ must differ in content, because
+        # Envoy skips, and never reports, an update whose content is the one in force.
+        "metadata_match": {"filter_metadata": {names.LABEL: http.described(claim)}},
     }
     proxy |= {"weighted_clusters": {"clusters": shares}} if shares else {"cluster": NOWHERE}
-    return {
-        "version": json.dumps(http.described(claim), sort_keys=True),
-        "resource": {
-            "@type": f"{TYPE}config.core.v3.TypedExtensionConfig",
-            "name": names.split(port),
-            "typed_config": proxy,
-        },
-    }
+    return {"@type": f"{TYPE}config.core.v3.TypedExtensionConfig", "name": names.split(port), "typed_config": proxy}

@@ -44,7 +44,10 @@ class _Stream:
 
     async def send(self, data: bytes) -> None:
         assert self._stream is not None
-        await self._stream.write_in(data)
+        try:
+            await self._stream.write_in(data)
+        except AssertionError as error:  # how aiodocker says that the connection is closed
+            raise SessionError("the connection to the gateway's container is closed") from error
 
     async def until(self, mark: bytes) -> bytes:
         """Everything before the mark; the mark is consumed."""

@@ -18,6 +18,7 @@ from tidegate.adapters.gateway import names
 from tidegate.adapters.gateway.merge import Fragment, read_fragment, write_fragment
 from tidegate.adapters.gateway.session import RUN, Session
 from tidegate.model.errors import GatewayError
+from tidegate.model.release import AgentKey
 
 LOCK_S = 5
 STALE, LOCKED = 21, 22
@@ -31,6 +32,14 @@ class Book:
     generation: str = ""
     fragments: tuple[Fragment, ...] = ()
     files: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, key: AgentKey) -> Fragment:
+        """An agent's fragment; an empty one when it has none."""
+        return next((fragment for fragment in self.fragments if fragment.key == key), Fragment(key))
+
+    def others(self, key: AgentKey) -> tuple[Fragment, ...]:
+        """All fragments but an agent's."""
+        return tuple(fragment for fragment in self.fragments if fragment.key != key)
 
 
 @dataclass(frozen=True)
@@ -74,8 +83,7 @@ async def commit(session: Session, book: Book, change: Change) -> Book:
         raise GatewayError(f"the gateway's volume cannot be written: {session.errors()}", hint="is its disk full?")
     fragments = book.fragments
     if change.fragment is not None:
-        others = tuple(fragment for fragment in fragments if fragment.key != change.fragment.key)
-        fragments = (*others, change.fragment)
+        fragments = (*book.others(change.fragment.key), change.fragment)
     files = {name: text for name, text in {**book.files, **change.files}.items() if name not in change.deletes}
     return Book(generation, fragments, files)
 
