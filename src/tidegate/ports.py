@@ -15,6 +15,7 @@ from tidegate.model.observation import Block, Observation, ObservedGateway, Traf
 from tidegate.model.operation import GatewayOperation, PlatformOperation
 from tidegate.model.release import AgentKey, Image, Release, Revision
 from tidegate.model.rollout import AgentState
+from tidegate.model.source import BuildOptions, Commit
 from tidegate.model.workload import Workload
 
 
@@ -93,6 +94,12 @@ class Store(Protocol):
     async def save(self, decision: Decision, epoch: int) -> None:
         """State, events and answers in one transaction. Raises LeaseLostError when `epoch` is not the current one."""
 
+    async def save_in_reserve(self, decision: Decision, epoch: int) -> None:
+        """Keep a decision in space allocated beforehand, when `save` raised StoreError and traffic goes to stable.
+
+        It counts as saved: it is folded in before anything newer. Raises StoreError when the reserve is used up too.
+        """
+
     async def submit(self, intent: Intent) -> None:
         """Write an intent for the holder of the lease."""
 
@@ -147,17 +154,11 @@ class LeaseStore(Protocol):
 class Builder(Protocol):
     """Makes images."""
 
-    async def build(self, context: bytes, tag: str, options: "BuildOptions") -> Image:
-        """Build from a tar archive. Raises BuildError with the build's last lines."""
+    async def build(self, context: bytes, tag: str, options: BuildOptions) -> Image:
+        """Build from a tar archive of a commit; the same inputs give the image that is there already.
 
-
-class BuildOptions(Protocol):
-    """What a build may be told."""
-
-    dockerfile: str
-    target: str
-    args: dict[str, str]
-    labels: dict[str, str]
+        Raises UsageError for a tag that is not unique, BuildError with the build's last lines.
+        """
 
 
 class SourceControl(Protocol):
@@ -168,6 +169,9 @@ class SourceControl(Protocol):
 
     async def archive(self, repository: str, commit: str) -> bytes:
         """A tar archive of exactly that commit's tree. Raises SourceError."""
+
+    async def describe(self, repository: str, commit: str) -> Commit:
+        """Facts about a commit, its version among them. Raises SourceError."""
 
 
 class SecretSource(Protocol):
