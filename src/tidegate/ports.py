@@ -15,6 +15,7 @@ from tidegate.model.observation import Block, Observation, ObservedGateway, Traf
 from tidegate.model.operation import GatewayOperation, PlatformOperation
 from tidegate.model.release import AgentKey, Image, Release, Revision
 from tidegate.model.rollout import AgentState
+from tidegate.model.source import BuildOptions, Commit
 from tidegate.model.workload import Workload
 
 
@@ -159,17 +160,11 @@ class LeaseStore(Protocol):
 class Builder(Protocol):
     """Makes images."""
 
-    async def build(self, context: bytes, tag: str, options: "BuildOptions") -> Image:
-        """Build from a tar archive. Raises BuildError with the build's last lines."""
+    async def build(self, context: bytes, tag: str, options: BuildOptions) -> Image:
+        """Build from a tar archive of a commit; the same inputs give the image that is there already.
 
-
-class BuildOptions(Protocol):
-    """What a build may be told."""
-
-    dockerfile: str
-    target: str
-    args: dict[str, str]
-    labels: dict[str, str]
+        Raises UsageError for a tag that is not unique, BuildError with the build's last lines.
+        """
 
 
 class SourceControl(Protocol):
@@ -180,6 +175,9 @@ class SourceControl(Protocol):
 
     async def archive(self, repository: str, commit: str) -> bytes:
         """A tar archive of exactly that commit's tree. Raises SourceError."""
+
+    async def describe(self, repository: str, commit: str) -> Commit:
+        """Facts about a commit, its version among them. Raises SourceError."""
 
 
 class SecretSource(Protocol):

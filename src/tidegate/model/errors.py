@@ -12,6 +12,7 @@
     |-- GatewayError         1   the gateway refused a configuration
     |-- StoreError           1   state cannot be read or written
     |-- SourceError          1   git refused
+    |-- SecretError          1   a reference to a secret leads nowhere
     `-- BuildError           1   an image could not be built
 
 Verdicts are values, never exceptions: a rollout that goes back is not an error of Tidegate.
@@ -137,6 +138,12 @@ class SourceError(TidegateError):
     """Source control refused."""
 
     code = "source"
+
+
+class SecretError(TidegateError):
+    """A reference to a secret leads nowhere; the message names the reference and never the value."""
+
+    code = "secret"
 
 
 class BuildError(TidegateError):
