@@ -144,20 +144,18 @@ def _service(compose: Node, named: Node | None, environ: Mapping[str, str], cont
     return fill_in(found, with_dotenv(shown, context.environ, context) | dict(environ), context)
 
 
-def _places(root: Node) -> dict[str, Where]:
-    """Where each key stands, for warnings that are found later."""
-    result = {root.where.key: root.where}
-    match root.value:
+def _places(node: Node, path: str = "") -> dict[str, Where]:
+    """Where each key stands (a compose file's under workload), for warnings that are found later."""
+    result = {path: node.where}
+    match node.value:
         case dict(entries):
             for name, child in entries.items():
-                result.update(_places(child))
-                key = f"{root.where.key}.{name}" if root.where.key else name
-                result[key] = child.where
+                result.update(_places(child, f"{path}.{name}" if path else name))
         case tuple(items):
-            for item in items:
-                result.update(_places(item))
-                if root.where.key.endswith("environment") and isinstance(item.value, str):
-                    result[f"{root.where.key}.{item.value.partition('=')[0]}"] = item.where
+            for index, item in enumerate(items):
+                result.update(_places(item, f"{path}[{index}]"))
+                if path.endswith("environment") and isinstance(item.value, str):
+                    result[f"{path}.{item.value.partition('=')[0]}"] = item.where
     return result
 
 
