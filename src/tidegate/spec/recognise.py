@@ -6,10 +6,10 @@ from pathlib import Path
 
 from tidegate.model.errors import UsageError
 from tidegate.model.workload import PublishedPort
+from tidegate.spec.compose_file import read_text
 from tidegate.spec.context import Context, Where
 from tidegate.spec.document import Node, parse_yaml
 from tidegate.spec.format import NAME
-from tidegate.spec.loader import read_text
 from tidegate.spec.ports import PORT_ENTRY
 from tidegate.spec.refused import SERVICE_REFUSED
 from tidegate.spec.shapes import INVALID

@@ -74,9 +74,8 @@ def _traffic_blocks(found: Suggestion) -> list[str]:
         ask = f"{{httpGet: {{port: {found.port}, path: {_quoted(found.path)}}}}}"
         blocks.append(f"probes:\n  readiness: {ask}\n")
     elif found.port and not found.has_healthcheck:
-        blocks.append(
-            f"probes:\n  readiness: {{tcp: {found.port}}}  # better: {{httpGet: {{port: {found.port}, path: /ready}}}}\n"
-        )
+        better = f"{{httpGet: {{port: {found.port}, path: /ready}}}}"
+        blocks.append(f"probes:\n  readiness: {{tcp: {found.port}}}  # better: {better}\n")
     if found.port and found.listen:
         blocks.append(f"routes:\n  - {{listen: {found.listen}, target: {found.port}}}\n")
     return blocks
