@@ -8,7 +8,7 @@ from tidegate.model.secrecy import looks_secret
 from tidegate.model.spec import Environment, Pause, SetWeight, Spec
 from tidegate.model.workload import Workload
 from tidegate.spec.context import Where
-from tidegate.spec.load import FILE, Loaded, load, parse
+from tidegate.spec.loader import FILE, Loaded, load, parse
 
 Finding = tuple[str, str, str]
 """(key, message, hint)."""

@@ -9,11 +9,11 @@ from tidegate.model.errors import Problem, SpecError
 from tidegate.model.spec import Analysis, Canary, Environment, Rollback, Source, Spec
 from tidegate.model.workload import Workload
 from tidegate.spec.checks import check_environment
-from tidegate.spec.context import Context, Variable, Where, did_you_mean
-from tidegate.spec.document import MAX_BYTES, Node, parse_yaml
+from tidegate.spec.compose_file import read_text, with_compose
+from tidegate.spec.context import Context, Variable, Where
+from tidegate.spec.document import Node, parse_yaml
 from tidegate.spec.format import OVERLAY, TOP, secret_refs
 from tidegate.spec.merge import merge
-from tidegate.spec.mounts import host_path
 from tidegate.spec.shapes import INVALID, Record
 from tidegate.spec.variables import fill_in, with_dotenv
 
@@ -58,7 +58,7 @@ def parse(text: str, file: str, environ: Mapping[str, str]) -> Loaded:
     context = Context(environ)
     root = parse_yaml(text, file, context)
     if root is not None:
-        root = _with_compose(fill_in(root, environ, context), environ, context)
+        root = with_compose(fill_in(root, environ, context), environ, context)
     spec = _spec(root, context) if root is not None else None
     context.stop_if_wrong()
     if spec is None:  # the context always says why; this is for a bug, in plain words
@@ -66,98 +66,18 @@ def parse(text: str, file: str, environ: Mapping[str, str]) -> Loaded:
     return Loaded(spec, context.warnings, context.variables, _places(root) if root else {})
 
 
-def read_text(path: Path, where: Where, context: Context) -> str:
-    """The text of a file, or an empty one after noting why it cannot be read."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
-    except FileNotFoundError:
-        context.error(where, f"{path} does not exist", "tidegate init writes a tidegate.yaml to begin with")
-        return ""
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        context.error(where, f"{path} cannot be read: {reason}", "mend the path or its permissions")
-        return ""
-    try:
-        return data[: MAX_BYTES + 1].decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        if len(data) <= MAX_BYTES or error.start < MAX_BYTES - 4:
-            context.error(replace(where, line=line), "is not UTF-8 text", "save the file as UTF-8")
-            return ""
-        return data.decode("utf-8", "replace")
-
-
-def _with_compose(root: Node, environ: Mapping[str, str], context: Context) -> Node:
-    """The document with the compose file's service under `workload`, where it refers to one."""
-    workload = root.value.get("workload") if isinstance(root.value, dict) else None
-    if workload is None or not isinstance(workload.value, dict) or not isinstance(root.value, dict):
-        return root
-    compose = workload.value.get("compose")
-    if compose is None:
-        if service := workload.value.get("service"):
-            context.error(service.where, "names a service of no file", "add compose: compose.yaml beside it")
-        return root
-    if not isinstance(compose.value, str) or not compose.value:
-        return root
-    service = _service(compose, workload.value.get("service"), environ, context)
-    if service is None:
-        own: dict[str, Node] = {}
-    else:
-        more = {key: node for key, node in workload.value.items() if key not in ("compose", "service")}
-        merged = merge(service, replace(workload, value=more))
-        own = merged.value if isinstance(merged.value, dict) else {}
-        if "build" in root.value and "build" in own:
-            own = {key: node for key, node in own.items() if key != "build"}
-    return replace(root, value={**root.value, "workload": replace(workload, value=own)})
-
-
-def _service(compose: Node, named: Node | None, environ: Mapping[str, str], context: Context) -> Node | None:
-    path = Path(host_path(str(compose.value), compose.where))
-    shown = str(Path(compose.where.file).parent / str(compose.value))
-    text = read_text(path, compose.where, context)
-    if not text:
-        if path.is_file() and path.stat().st_size == 0:
-            context.error(compose.where, f"{shown} is empty", "name a compose file with services")
-        return None
-    root = parse_yaml(text, shown, context)
-    if root is None:
-        return None
-    services = root.value.get("services") if isinstance(root.value, dict) else None
-    if services is None or not isinstance(services.value, dict) or not services.value:
-        context.error(root.where, "has no services", "name a compose file with services: in workload.compose")
-        return None
-    names = list(services.value)
-    if named is None and len(names) > 1:
-        context.error(compose.where, f"{shown} has {len(names)} services", f"add service: {' or '.join(names[:6])}")
-        return None
-    name = names[0] if named is None else named.text
-    if name not in services.value:
-        context.error(
-            named.where if named else compose.where, f"{shown} has no such service", did_you_mean(name, names)
-        )
-        return None
-    found = services.value[name]
-    if not isinstance(found.value, dict):
-        context.error(found.where, "the service is empty", "give it at least an image")
-        return None
-    return fill_in(found, with_dotenv(shown, context.environ, context) | dict(environ), context)
-
-
-def _places(root: Node) -> dict[str, Where]:
-    """Where each key stands, for warnings that are found later."""
-    result = {root.where.key: root.where}
-    match root.value:
+def _places(node: Node, path: str = "") -> dict[str, Where]:
+    """Where each key stands (a compose file's under workload), for warnings that are found later."""
+    result = {path: node.where}
+    match node.value:
         case dict(entries):
             for name, child in entries.items():
-                result.update(_places(child))
-                key = f"{root.where.key}.{name}" if root.where.key else name
-                result[key] = child.where
+                result.update(_places(child, f"{path}.{name}" if path else name))
         case tuple(items):
-            for item in items:
-                result.update(_places(item))
-                if root.where.key.endswith("environment") and isinstance(item.value, str):
-                    result[f"{root.where.key}.{item.value.partition('=')[0]}"] = item.where
+            for index, item in enumerate(items):
+                result.update(_places(item, f"{path}[{index}]"))
+                if path.endswith("environment") and isinstance(item.value, str):
+                    result[f"{path}.{item.value.partition('=')[0]}"] = item.where
     return result
 
 
