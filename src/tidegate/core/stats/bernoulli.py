@@ -31,7 +31,7 @@ def log_ratio(block: Block, odds: Array, null_odds: float, stable_share: Array) 
     b = n_canary * null_odds + n_stable - total * margin
     root = b + np.sqrt(b * b + 4.0 * margin * n_stable * total) if margin > 0.0 else 2.0 * b
     seen = (n_canary > 0) & (n_stable > 0)
-    x = np.divide(2.0 * total, root, out=np.broadcast_to(share, total.shape).copy(), where=seen)
+    x = np.where(seen, 2.0 * total / np.maximum(root, 1e-300), share)
 
     events = (block.k_canary + block.k_stable)[..., None]
     others = n_canary + n_stable - events

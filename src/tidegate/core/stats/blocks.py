@@ -24,7 +24,9 @@ class Block:
     k_stable: Array
 
 
-def block(n_canary: ArrayLike, n_stable: ArrayLike, k_canary: ArrayLike, k_stable: ArrayLike, seconds: ArrayLike = 1.0) -> Block:
+def block(
+    n_canary: ArrayLike, n_stable: ArrayLike, k_canary: ArrayLike, k_stable: ArrayLike, seconds: ArrayLike = 1.0
+) -> Block:
     """A block from numbers or arrays; shapes are broadcast, and counts that make no sense are refused.
 
     Raises ValueError for negative or non-finite counts, and for a duration that is not positive: a wrong reading must

@@ -13,14 +13,14 @@ import numpy as np
 from tidegate.core.stats.arrays import Array
 from tidegate.core.stats.blocks import Block
 
+NONE = 1e-300  # makes 0 / 0 a 1, and changes nothing else
+
 
 def log_ratio(block: Block, ratios: Array, null_ratio: float) -> Array:
     """log of P(block | r) / P(block | null_ratio) for each r of `ratios` (last axis). Zero where nothing happened."""
     n_canary, n_stable = block.n_canary[..., None], block.n_stable[..., None]
-    k_canary, k_both = block.k_canary[..., None], (block.k_canary + block.k_stable)[..., None]
-    null = n_canary * null_ratio + n_stable
-    other = n_canary * ratios + n_stable
     # The canary's events cannot be weighed without exposure of it: then the block says nothing.
-    seen = (k_both > 0) & (n_canary > 0)
-    shrink = np.log(np.divide(null, other, out=np.ones_like(other), where=seen))
-    return np.asarray(np.where(seen, k_canary * np.log(ratios / null_ratio) + k_both * shrink, 0.0))
+    k_canary = (block.k_canary * (block.n_canary > 0.0))[..., None]
+    k_both = (block.k_canary + block.k_stable)[..., None]
+    shrink = np.log((n_canary * null_ratio + n_stable + NONE) / (n_canary * ratios + n_stable + NONE))
+    return np.asarray(k_canary * np.log(ratios / null_ratio) + k_both * shrink)

@@ -51,7 +51,7 @@ def opening(shape: tuple[int, ...]) -> Dispersion:
     return Dispersion(np.zeros((7, *shape)), np.zeros((3, *shape)))
 
 
-def learn(policy: DispersionPolicy, state: Dispersion, block: Block, binary: Array) -> Dispersion:
+def learn(policy: DispersionPolicy, state: Dispersion, block: Block, binary: float) -> Dispersion:
     """Stable's part of a block, remembered. `binary` 1: events are shares of requests, with variance n p (1 - p);
     0: they are counts of any size, with variance n p."""
     seconds = block.duration_s
@@ -87,7 +87,7 @@ def phi(policy: DispersionPolicy, state: Dispersion) -> Array:
     coarse = (sums[SQUARES_COARSE] + prior) / (sums[EXPECTED_COARSE] + prior)
     fine -= policy.caution * np.sqrt(2.0 / seconds + 1.0 / (sums[EXPECTED] + prior))
     coarse -= policy.caution * np.sqrt(2.0 * policy.coarse_s / seconds + 1.0 / (sums[EXPECTED_COARSE] + prior))
-    return np.maximum(1.0, np.maximum(fine, coarse))
+    return np.asarray(np.maximum(1.0, np.maximum(fine, coarse)))
 
 
 def rate(state: Dispersion) -> Array:

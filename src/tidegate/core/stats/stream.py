@@ -61,7 +61,7 @@ def opening(policy: StreamPolicy, shape: tuple[int, ...] = ()) -> Stream:
 
 def learn(policy: StreamPolicy, state: Stream, block: Block) -> Stream:
     """Stable's history before the canary exists: dispersion and rate, no evidence."""
-    binary = np.float64(policy.kind is Kind.SHARES)
+    binary = 1.0 if policy.kind is Kind.SHARES else 0.0
     return replace(state, past=dispersion.learn(policy.dispersion, state.past, block, binary))
 
 
