@@ -1,8 +1,8 @@
 """Means of bounded values (D): CPU and memory share, by betting (Waudby-Smith & Ramdas 2024, arXiv 2010.09686).
 
 The null is "the canary's conditional mean is at most m", m = stable's mean from the past plus a margin. The wealth is
-the product of 1 + lambda (x - m), lambda from the past only, averaged over a few caps on lambda. Samples that follow each
-other (memory that creeps up) are not independent; the guarantee is about the conditional mean, so take them a few
+the product of 1 + lambda (x - m), lambda from the past only, averaged over a few caps on lambda. Samples that follow
+each other (memory that creeps up) are not independent; the guarantee is about the conditional mean, so take them a few
 seconds apart at least.
 """
 
