@@ -1,0 +1,14 @@
+"""The array type that every formula here works on: float64 of any leading shape, one element a metric stream."""
+
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[np.float64]
+ArrayLike: TypeAlias = npt.ArrayLike
+
+
+def as_array(values: ArrayLike) -> Array:
+    """Values as float64; a copy only where the type asks for one."""
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,95 @@
+"""Robustness (G): how much more stable's counts vary than chance alone would have them.
+
+Real errors come in bursts and real latency in pauses. An evidence that takes each event for a fresh coin toss is then
+overconfident; dividing its logarithm by the dispersion phi = variance / mean puts that right. phi is taken from the
+past only, so an evidence process stays one: E[LR^(1/phi)] <= E[LR]^(1/phi) <= 1 for a predictable phi >= 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tidegate.core.stats.arrays import Array
+from tidegate.core.stats.blocks import Block
+
+# Rows of Dispersion.sums. `squares / expected` is the dispersion at the scale of one block, `*_coarse` at the scale of
+# `coarse_s`; `events / exposure` is stable's recent rate; `open_*` is the coarse sum under way.
+SQUARES, EXPECTED, SQUARES_COARSE, EXPECTED_COARSE, SECONDS, EVENTS, EXPOSURE = range(7)
+OPEN_SURPRISE, OPEN_EXPECTED, OPEN_SECONDS = range(3)
+
+
+@dataclass(frozen=True)
+class DispersionPolicy:
+    """How stable's recent past is remembered.
+
+    `memory_s`: half-life of the dispersion. `rate_memory_s`: half-life of the rate it is measured against, short, so
+    that what both arms share (an incident, the daily cycle) moves the rate and not phi for long. `coarse_s`: a second
+    scale, that sees what stays bad for several blocks (pauses, retries). `caution`: an estimate counts less this many
+    of its standard errors, so that chance alone does not slow a quiet service down. `prior_events`: the weight, in
+    expected events, of the opening guess that there is no dispersion.
+    """
+
+    memory_s: float = 900.0
+    rate_memory_s: float = 180.0
+    coarse_s: float = 10.0
+    caution: float = 1.0
+    prior_events: float = 1.0
+
+
+@dataclass(frozen=True)
+class Dispersion:
+    """What is remembered of stable: `sums` (7, streams...) fade with time, `under_way` (3, streams...) do not."""
+
+    sums: Array
+    under_way: Array
+
+
+def opening(shape: tuple[int, ...]) -> Dispersion:
+    """Nothing known yet."""
+    return Dispersion(np.zeros((7, *shape)), np.zeros((3, *shape)))
+
+
+def learn(policy: DispersionPolicy, state: Dispersion, block: Block, binary: float) -> Dispersion:
+    """Stable's part of a block, remembered. `binary` 1: events are shares of requests, with variance n p (1 - p);
+    0: they are counts of any size, with variance n p."""
+    seconds = block.duration_s
+    recent = rate(state)
+    mean = block.n_stable * recent
+    known = state.sums[EXPOSURE] > 0.0
+    surprise = (block.k_stable - mean) * known
+    variance = mean * (1.0 - binary * recent)
+
+    under_way = state.under_way + np.stack((surprise, variance, np.broadcast_to(seconds, mean.shape)))
+    full = under_way[OPEN_SECONDS] >= policy.coarse_s
+    sums = np.empty_like(state.sums)
+    sums[:EVENTS] = state.sums[:EVENTS] * np.exp2(seconds * (-1.0 / policy.memory_s))
+    sums[EVENTS:] = state.sums[EVENTS:] * np.exp2(seconds * (-1.0 / policy.rate_memory_s))
+    sums[SQUARES] += surprise * surprise
+    sums[EXPECTED] += variance
+    sums[SQUARES_COARSE] += full * under_way[OPEN_SURPRISE] ** 2
+    sums[EXPECTED_COARSE] += full * under_way[OPEN_EXPECTED]
+    sums[SECONDS] += seconds * known
+    sums[EVENTS] += block.k_stable
+    sums[EXPOSURE] += block.n_stable
+    return Dispersion(sums, under_way * ~full)
+
+
+def phi(policy: DispersionPolicy, state: Dispersion) -> Array:
+    """The dispersion, at least 1: the larger of the two scales', each less its own uncertainty.
+
+    For Poisson counts the variance of squares / expected over m sums with E expected events in all is 2 / m + 1 / E.
+    """
+    sums, prior = state.sums, policy.prior_events
+    seconds = np.maximum(sums[SECONDS], 1.0)
+    fine = (sums[SQUARES] + prior) / (sums[EXPECTED] + prior)
+    coarse = (sums[SQUARES_COARSE] + prior) / (sums[EXPECTED_COARSE] + prior)
+    fine -= policy.caution * np.sqrt(2.0 / seconds + 1.0 / (sums[EXPECTED] + prior))
+    coarse -= policy.caution * np.sqrt(2.0 * policy.coarse_s / seconds + 1.0 / (sums[EXPECTED_COARSE] + prior))
+    return np.asarray(np.maximum(1.0, np.maximum(fine, coarse)))
+
+
+def rate(state: Dispersion) -> Array:
+    """Stable's recent events per unit of exposure; 0 where nothing was seen."""
+    return np.asarray(state.sums[EVENTS] / np.maximum(state.sums[EXPOSURE], 1e-300))

@@ -1,0 +1,105 @@
+"""A stream: one question put to one metric ("is the canary's share of events above r0 times stable's?"), over time.
+
+Evidence is made in evidence blocks: one second of traffic, or as many seconds as it takes until the canary has had
+`least_canary` requests (at most `longest_s`), because a second without canary traffic has no control to compare with.
+Where a block ends depends on the numbers of requests only, never on what became of them, nor on how often one looks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+import numpy as np
+
+from tidegate.core.stats import bernoulli, counts, dispersion, evidence
+from tidegate.core.stats.arrays import Array
+from tidegate.core.stats.blocks import Block
+from tidegate.core.stats.dispersion import Dispersion, DispersionPolicy
+from tidegate.core.stats.evidence import Evidence, Prior
+
+# Rows of Stream.pending: the evidence block under way, and what was known when it opened.
+DURATION, N_CANARY, N_STABLE, K_CANARY, K_STABLE, PHI, SHARE = range(7)
+
+
+class Kind(StrEnum):
+    """COUNTS: rare events, a ratio of rates (A). SHARES: any share, a ratio of odds (B)."""
+
+    COUNTS = "counts"
+    SHARES = "shares"
+
+
+@dataclass(frozen=True)
+class StreamPolicy:
+    """The question and the caution. `null_ratio` is r0; ratios of `prior` above it ask "worse?", below it "not worse?".
+
+    `cap`: the most that one evidence block may multiply the wealth by: one burst is not proof.
+    """
+
+    kind: Kind
+    prior: Prior
+    null_ratio: float = 1.25
+    cap: float = 4.0
+    least_canary: float = 2.0
+    longest_s: float = 10.0
+    dispersion: DispersionPolicy = field(default_factory=DispersionPolicy)
+
+
+@dataclass(frozen=True)
+class Stream:
+    """The state, O(1): any leading shape. `pending` is (7, shape...)."""
+
+    past: Dispersion
+    pending: Array
+    evidence: Evidence
+
+
+def opening(policy: StreamPolicy, shape: tuple[int, ...] = ()) -> Stream:
+    """Before the first block: E = 1."""
+    return Stream(dispersion.opening(shape), np.zeros((7, *shape)), evidence.opening(policy.prior, shape))
+
+
+def learn(policy: StreamPolicy, state: Stream, block: Block) -> Stream:
+    """Stable's history before the canary exists: dispersion and rate, no evidence."""
+    binary = 1.0 if policy.kind is Kind.SHARES else 0.0
+    return replace(state, past=dispersion.learn(policy.dispersion, state.past, block, binary))
+
+
+def update(policy: StreamPolicy, state: Stream, block: Block) -> Stream:
+    """One 1-s block or gap. What the block says of stable counts for later blocks only."""
+    fresh = state.pending[DURATION] == 0.0
+    pending = state.pending.copy()
+    pending[PHI] = np.where(fresh, dispersion.phi(policy.dispersion, state.past), pending[PHI])
+    pending[SHARE] = np.where(fresh, dispersion.rate(state.past), pending[SHARE])
+    pending[DURATION] += block.duration_s
+    pending[N_CANARY] += block.n_canary
+    pending[N_STABLE] += block.n_stable
+    pending[K_CANARY] += block.k_canary
+    pending[K_STABLE] += block.k_stable
+
+    ripe = (pending[N_CANARY] >= policy.least_canary) | (pending[DURATION] >= policy.longest_s)
+    seconds = np.where(ripe, pending[DURATION], 0.0)
+    ratio = np.where(ripe[..., None], likelihood_ratio(policy, pending), 1.0)
+    return Stream(
+        past=learn(policy, state, block).past,
+        pending=np.where(ripe, 0.0, pending),
+        evidence=evidence.update(policy.prior, state.evidence, ratio, seconds),
+    )
+
+
+def likelihood_ratio(policy: StreamPolicy, pending: Array) -> Array:
+    """exp(log-LR / phi), capped, for each ratio of the prior."""
+    whole = Block(*pending[: K_STABLE + 1])
+    ratios = np.asarray(policy.prior.ratios)
+    match policy.kind:
+        case Kind.COUNTS:
+            log_ratio = counts.log_ratio(whole, ratios, policy.null_ratio)
+        case Kind.SHARES:
+            log_ratio = bernoulli.log_ratio(whole, ratios, policy.null_ratio, pending[SHARE])
+    phi = np.maximum(pending[PHI], 1.0)[..., None]
+    return np.asarray(np.exp(np.minimum(log_ratio / phi, np.log(policy.cap))))
+
+
+def value(policy: StreamPolicy, state: Stream) -> Array:
+    """E of each stream."""
+    return evidence.value(policy.prior, state.evidence)
