@@ -315,7 +315,7 @@ async def run(plan: Plan, stop: asyncio.Event | None = None) -> Report:
     this = _Run(plan)
     swept = 0.0
     for item in this.schedule():
-        while (wait := item[1] - this.now()) > 0 and not (stop is not None and stop.is_set()):  # noqa: ASYNC110
+        while (wait := item[1] - this.now()) > 0 and not (stop is not None and stop.is_set()):
             await asyncio.sleep(min(wait, 0.1))
         if stop is not None and stop.is_set():
             break

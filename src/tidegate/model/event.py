@@ -13,6 +13,7 @@ Datum = str | int | float | bool | None
 class EventKind(StrEnum):
     """What an event tells."""
 
+    STAGE = "stage"
     INTENT = "intent"
     REFUSED = "refused"
     PHASE = "phase"

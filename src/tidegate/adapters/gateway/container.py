@@ -135,7 +135,7 @@ async def connect(docker: aiodocker.Docker, name: str, deadline_s: float) -> Ses
     await session.open(deadline_s)
     try:
         async with asyncio.timeout(deadline_s):
-            while not await _live(session):  # noqa: ASYNC110 - another process's state, asked for
+            while not await _live(session):
                 await asyncio.sleep(0.01)
     except TimeoutError:
         await session.close()
@@ -160,7 +160,7 @@ async def drain(session: Session, drain_s: int) -> int:
     await asyncio.sleep(drain_s + 0.2)
     loop = asyncio.get_running_loop()
     end = loop.time() + drain_s
-    while (left := await _connections(session)) and loop.time() < end:  # noqa: ASYNC110 - as above
+    while (left := await _connections(session)) and loop.time() < end:
         await asyncio.sleep(0.1)
     return left
 
