@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidegate.core.conditions import evaluate
+from tidegate.model.conditions import evaluate
 from tidegate.model.observation import LATENCY_BOUNDS_MS, Block, Traffic
 from tidegate.model.spec import Analysis, OnFail, ThresholdMetric
 from tidegate.model.verdict import Measurement, MetricState, MetricVerdict, Outcome, Verdict
