@@ -11,10 +11,11 @@ import pytest
 
 from tests.docker_support import KEY
 from tidegate.adapters.platform.docker.adopt import Adoption, read_adoption
-from tidegate.adapters.platform.docker.secrecy import looks_secret, save_secrets, secret_arguments
+from tidegate.adapters.platform.docker.secrecy import save_secrets
 from tidegate.adapters.platform.docker.takeover import explain
 from tidegate.model.errors import StoreError, UsageError
 from tidegate.model.release import Image
+from tidegate.model.secrecy import looks_secret, secret_arguments
 from tidegate.model.workload import Mount, MountKind, PublishedPort, Resources, Route, Workload
 
 RANDOM = "q7Xv2LpZ9sKd4RtY8wBn3MfH"

@@ -7,9 +7,8 @@ window without requests is no measurement: it goes on growing. So no data is inc
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
-from tidegate.model.condition import Condition, parse_condition
+from tidegate.model.conditions import evaluate
 from tidegate.model.observation import LATENCY_BOUNDS_MS, Block, Traffic
 from tidegate.model.spec import Analysis, OnFail, ThresholdMetric
 from tidegate.model.verdict import Measurement, MetricState, MetricVerdict, Outcome, Verdict
@@ -134,18 +133,13 @@ def _outcome(metric: ThresholdMetric, value: float) -> Outcome:
     success, failure = metric.success_condition, metric.failure_condition
     if not success and not failure:
         return Outcome.PASS
-    if failure and _condition(failure).holds(value):
+    if failure and evaluate(failure, result=value):
         return Outcome.FAIL
-    if success and _condition(success).holds(value):
+    if success and evaluate(success, result=value):
         return Outcome.PASS
     if success and failure:
         return Outcome.INCONCLUSIVE
     return Outcome.PASS if failure else Outcome.FAIL
-
-
-@lru_cache(maxsize=512)
-def _condition(text: str) -> Condition:
-    return parse_condition(text)
 
 
 def _judge_metric(metric: ThresholdMetric, state: MetricState, since: float) -> MetricVerdict:

@@ -53,6 +53,10 @@ class OnFail(StrEnum):
     NOTIFY = "notify"
 
 
+GATEWAY_QUERIES = ("error_share", "request_rate", "latency_p50", "latency_p90", "latency_p95", "latency_p99")
+"""What the gateway can be asked: a share of 1, requests a second, milliseconds."""
+
+
 @dataclass(frozen=True)
 class ThresholdMetric:
     """A metric judged by conditions, with the field's semantics (Argo Rollouts' AnalysisTemplate).

@@ -7,6 +7,9 @@ from tidegate.spec.context import Context, Where
 from tidegate.spec.routes import check_routes
 from tidegate.spec.shapes import Record
 
+_IMAGE_FROM = ("image", "build", "compose", "service")
+"""Where any of these is given and wrong, its own problem is enough."""
+
 
 @dataclass(frozen=True)
 class _Places:
@@ -25,13 +28,16 @@ class _Places:
 
     def has(self, key: str) -> bool:
         """Whether a key is given, right or wrong."""
+        node = self.top.node.value.get("workload") if isinstance(self.top.node.value, dict) else None
+        if node and not isinstance(node.value, dict):
+            return True
         return self.at(key) != self.top.at("workload")
 
 
 def check_environment(workload: Workload, own: Record, top: Record, context: Context) -> None:
     """Note what cannot work: `own` is the environment's record, `top` the file's."""
     places = _Places(own, top)
-    if not workload.image and "build" not in top.places and not places.has("image"):
+    if not workload.image and "build" not in top.places and not any(map(places.has, _IMAGE_FROM)):
         context.error(top.at("workload"), "there is nothing to run", "add workload.image, or build: to make an image")
     routes = own if "routes" in own.places else top
     check_routes(workload.routes, routes, context)

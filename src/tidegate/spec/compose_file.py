@@ -10,18 +10,20 @@ from tidegate.spec.merge import merge
 from tidegate.spec.mounts import host_path
 from tidegate.spec.variables import fill_in, with_dotenv
 
+BEGIN = "tidegate init writes a tidegate.yaml to begin with"
 
-def read_text(path: Path, where: Where, context: Context) -> str:
+
+def read_text(path: Path, where: Where, context: Context, shown: str = "", hint: str = BEGIN) -> str:
     """The text of a file, or an empty one after noting why it cannot be read."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
-        context.error(where, f"{path} does not exist", "tidegate init writes a tidegate.yaml to begin with")
+        context.error(where, f"{shown or path} does not exist", hint)
         return ""
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
-        context.error(where, f"{path} cannot be read: {reason}", "mend the path or its permissions")
+        context.error(where, f"{shown or path} cannot be read: {reason}", "mend the path or its permissions")
         return ""
     try:
         return data[: MAX_BYTES + 1].decode("utf-8-sig")
@@ -47,20 +49,19 @@ def with_compose(root: Node, environ: Mapping[str, str], context: Context) -> No
         return root
     service = _service(compose, workload.value.get("service"), environ, context)
     if service is None:
-        own: dict[str, Node] = {}
-    else:
-        more = {key: node for key, node in workload.value.items() if key not in ("compose", "service")}
-        merged = merge(service, replace(workload, value=more))
-        own = merged.value if isinstance(merged.value, dict) else {}
-        if "build" in root.value and "build" in own:
-            own = {key: node for key, node in own.items() if key != "build"}
+        return root
+    more = {key: node for key, node in workload.value.items() if key not in ("compose", "service")}
+    merged = merge(service, replace(workload, value=more))
+    own = merged.value if isinstance(merged.value, dict) else {}
+    if "build" in root.value and "build" in own:
+        own = {key: node for key, node in own.items() if key != "build"}
     return replace(root, value={**root.value, "workload": replace(workload, value=own)})
 
 
 def _service(compose: Node, named: Node | None, environ: Mapping[str, str], context: Context) -> Node | None:
     path = Path(host_path(str(compose.value), compose.where))
     shown = str(Path(compose.where.file).parent / str(compose.value))
-    text = read_text(path, compose.where, context)
+    text = read_text(path, compose.where, context, shown, "mend the path; it counts from this file")
     if not text:
         if path.is_file() and path.stat().st_size == 0:
             context.error(compose.where, f"{shown} is empty", "name a compose file with services")

@@ -26,6 +26,7 @@ from tidegate.spec.scalars import Plain, resolve
 MAX_BYTES = 256 * 1024
 MAX_DEPTH = 30
 MAX_NODES = 20_000
+_CORE_TAGS = ("str", "int", "float", "bool", "null", "map", "seq")
 COMPOSE_TAGS = ("!reset", "!override")
 
 
@@ -46,7 +47,8 @@ class Raw:
 class Node:
     """A value with its place. `value` is a plain value, a tuple of nodes or a mapping of nodes by key.
 
-    `raw` is a scalar as written: messages show that, never what a variable put there. `text` has variables filled in.
+    `raw` is a scalar as written: messages show that, never what a variable put there. `text` has variables filled in;
+    a `broken` one is known to be wrong already, so nothing more is said about it.
     """
 
     where: Where
@@ -55,6 +57,7 @@ class Node:
     text: str = ""
     tag: str = ""
     unset: tuple[str, ...] = field(default=())
+    broken: bool = False
 
     @property
     def is_scalar(self) -> bool:
@@ -209,7 +212,7 @@ class _Expander:
     def _known_tag(self, raw: Raw, where: Where) -> str:
         if not raw.tag or raw.tag in COMPOSE_TAGS:
             return raw.tag
-        if raw.tag.startswith("tag:yaml.org,2002:"):
+        if raw.tag.removeprefix("tag:yaml.org,2002:") in _CORE_TAGS:
             return raw.tag
         self._context.error(where, f"the tag {raw.tag[:40]} means nothing here", "take the tag out")
         return ""

@@ -114,6 +114,7 @@ SECRET = Object(
     ),
     one_of=("file", "environment", "command"),
     build=_secret,
+    hidden=True,
     expected="where the value comes from: {file: ...}, {environment: ...} or {command: ...}",
 )
 OVERLAY = Object(
@@ -171,7 +172,7 @@ TOP = Object(
             "default: docker, the local engine",
         ),
         Key("strategy", STRATEGY, "How traffic moves to a release.", "canary"),
-        Key("analysis", ANALYSIS, "What is watched.", "errors over 2 % abort, where there are routes"),
+        Key("analysis", ANALYSIS, "What is watched.", "more than 2 % errors, where there are routes"),
         Key("rollback", ROLLBACK, "Limits of the hard facts.", "see below"),
     ),
     refused={

@@ -34,7 +34,7 @@ def lint_text(text: str, environ: Mapping[str, str], file: str = FILE) -> tuple[
 def warnings_of(loaded: Loaded) -> tuple[Problem, ...]:
     """What was noticed while reading, and what the finished spec shows."""
     spec, found = loaded.spec, list(loaded.warnings)
-    findings = [*_delivery(spec), *_secrets_by_variable(loaded)]
+    findings = [*_delivery(spec, loaded.places), *_secrets_by_variable(loaded)]
     for environment in spec.environments.values():
         findings += _workload(environment, spec)
         findings += _in_the_clear(environment, loaded.places)
@@ -57,9 +57,10 @@ def _place(places: Mapping[str, Where], key: str, file: str) -> Where:
     return Where(file, 1, key)
 
 
-def _delivery(spec: Spec) -> Iterator[Finding]:
+def _delivery(spec: Spec, places: Mapping[str, Where]) -> Iterator[Finding]:
     canary = spec.strategy
-    if not spec.analysis.metrics:
+    routed = any(environment.workload.routes for environment in spec.environments.values())
+    if not any(routed or metric.source != "gateway" for metric in spec.analysis.metrics):
         yield (
             "analysis",
             "nothing is watched but hard facts (crashes, probes, memory)",
@@ -81,12 +82,11 @@ def _delivery(spec: Spec) -> Iterator[Finding]:
         )
     if any(isinstance(step, Pause) and step.duration_s is None for step in canary.steps) and len(canary.steps) == 1:
         yield "strategy.canary.steps", "the only step waits for a person", "add analyse: 30s, so that evidence is there"
-    routed = any(environment.workload.routes for environment in spec.environments.values())
     for index, metric in enumerate(spec.analysis.metrics):
-        if metric.source == "gateway" and not routed:
+        if metric.source == "gateway" and not routed and f"analysis.metrics[{index}]" in places:
             yield (
                 f"analysis.metrics[{index}]",
-                f"{metric.name} counts requests through the gateway, and there are no routes: always inconclusive",
+                f"{metric.name} counts requests through the gateway, and there are no routes: it is left out",
                 "add routes, or take the metric out",
             )
     if spec.rollback.history < 2:

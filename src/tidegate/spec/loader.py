@@ -86,8 +86,6 @@ def _spec(root: Node, context: Context) -> Spec | None:
     if record is INVALID:
         return None
     environments = _environments(root, record, context)
-    has_routes = any(environment.workload.routes for environment in environments.values())
-    default = Analysis() if has_routes else Analysis(())
     return Spec(
         agent=record.get("agent", ""),
         workload=_complete(record.get("workload", Workload()), record, {}),
@@ -95,7 +93,7 @@ def _spec(root: Node, context: Context) -> Spec | None:
         source=record.get("source", Source()),
         build=record.get("build"),
         strategy=record.get("strategy", Canary()),
-        analysis=record.get("analysis", default),
+        analysis=record.get("analysis", Analysis()),
         rollback=record.get("rollback", Rollback()),
         file=root.where.file,
     )
@@ -128,6 +126,8 @@ def _environments(root: Node, record: Record, context: Context) -> dict[str, Env
 def _merged(base: Node, overlay: Node | None, context: Context) -> tuple[Workload, dict[str, Any]]:
     if not isinstance(base.value, dict):
         return Workload(), {}
+    own = {key: node for key, node in base.value.items() if key not in ("compose", "service")}
+    base = replace(base, value=own)
     if overlay is None or not isinstance(overlay.value, dict):
         node, plain = base, {}
     else:

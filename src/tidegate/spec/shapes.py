@@ -50,6 +50,8 @@ def found(node: Node) -> str:
 
 def mismatch(node: Node, expected: str, context: Context, hint: str = "", hidden: bool = False) -> object:
     """Note that a node is not what was expected; gives INVALID."""
+    if node.broken:
+        return INVALID
     if node.unset:
         hint = "; ".join(filter(None, (f"{', '.join(node.unset)} is not set, so it is empty", hint)))
     what = "a value (not shown)" if hidden and node.is_scalar and node.value is not None else found(node)
@@ -234,6 +236,7 @@ class Object:
     build: Callable[[Record, Context], Any] | None = None
     expected: str = "a mapping"
     may_be_empty: bool = False
+    hidden: bool = False
 
     def read(self, node: Node, context: Context) -> Any:
         """A Record, or what `build` makes of it."""
@@ -241,7 +244,8 @@ class Object:
             node = replace(node, value={})
         if not isinstance(node.value, dict):
             names = ", ".join(key.name for key in self.keys[:6])
-            return mismatch(node, self.expected, context, f"its keys: {names}{', ...' if len(self.keys) > 6 else ''}")
+            hint = f"its keys: {names}{', ...' if len(self.keys) > 6 else ''}"
+            return mismatch(node, self.expected, context, hint, self.hidden)
         record = Record(node)
         known = {spelling: key for key in self.keys for spelling in (key.name, *key.aliases)}
         for name, child in node.value.items():

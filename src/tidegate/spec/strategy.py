@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from tidegate.model.condition import parse_condition
+from tidegate.model.conditions import evaluate
 from tidegate.model.spec import (
+    GATEWAY_QUERIES,
     Analyse,
     Analysis,
     Canary,
@@ -14,7 +15,7 @@ from tidegate.model.spec import (
     Step,
     ThresholdMetric,
 )
-from tidegate.spec.context import Context
+from tidegate.spec.context import Context, did_you_mean
 from tidegate.spec.document import Node
 from tidegate.spec.kinds import choice, duration, free, text, whole
 from tidegate.spec.scalars import duration_text
@@ -123,7 +124,7 @@ STRATEGY = Object(
 
 
 def _condition(written: str) -> str:
-    parse_condition(written)
+    evaluate(written, result=1.0)
     return written
 
 
@@ -140,10 +141,14 @@ def _metric(record: Record, context: Context) -> object:
     if "name" not in record:
         return INVALID
     default = ThresholdMetric("default")
+    query = record.get("query", default.query)
+    if record.get("source", default.source) == "gateway" and query not in GATEWAY_QUERIES:
+        message = f"the gateway cannot measure {query[:60]!r}"
+        context.error(record.at("query"), message, did_you_mean(query, GATEWAY_QUERIES))
     return ThresholdMetric(
         name=record["name"],
         source=record.get("source", default.source),
-        query=record.get("query", default.query),
+        query=query,
         interval_s=record.get("interval", default.interval_s),
         count=record.get("count", default.count),
         success_condition=record.get("success_condition", ""),
@@ -156,6 +161,7 @@ def _metric(record: Record, context: Context) -> object:
     )
 
 
+_QUERY_DOC = f"What to measure. The gateway knows {', '.join(GATEWAY_QUERIES)} (milliseconds)."
 _COUNT = whole(0, 1_000_000)
 METRIC = Object(
     "metric",
@@ -165,7 +171,12 @@ METRIC = Object(
             "name", text("a name", r"[A-Za-z0-9][A-Za-z0-9_.\-]*", example="errors"), "Name in verdicts.", required=True
         ),
         Key("source", text("a metric source's name"), "Where it comes from.", "gateway"),
-        Key("query", text("a query"), "What to measure; the gateway knows error_share among others.", "error_share"),
+        Key(
+            "query",
+            text("a query"),
+            _QUERY_DOC,
+            "error_share",
+        ),
         Key("interval", duration(0.1), "One measurement is taken over this time, again and again.", "5s"),
         Key("count", _COUNT, "Measurements after which the metric is done; 0: as long as the step.", "0"),
         Key(

@@ -29,7 +29,7 @@ def _filled(node: Node, environ: Mapping[str, str], context: Context) -> Node:
         expansion = expand(node.text, environ)
     except InterpolationError as error:
         context.error(node.where, str(error), error.hint)
-        return node
+        return replace(node, broken=True)
     for name in expansion.used:
         context.use(Variable(name, node.where, looks_secret(name, environ[name])))
     for name in expansion.unset:

@@ -8,10 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tidegate.adapters.platform.docker.secrecy import looks_secret, secret_arguments, value_looks_secret
 from tidegate.adapters.platform.docker.translate import NANO, OTEL
 from tidegate.model.errors import UsageError
 from tidegate.model.release import Image
+from tidegate.model.secrecy import looks_secret, secret_arguments, value_looks_secret
 from tidegate.model.workload import HealthCheck, Mount, MountKind, PortProtocol, PublishedPort, Resources, Workload
 
 DEFAULT_NETWORKS = ("", "default", "bridge")
