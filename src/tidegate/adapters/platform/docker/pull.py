@@ -181,7 +181,7 @@ def _hint(message: str) -> str:
     lower = message.lower()
     if "no space left" in lower:
         return "docker image prune -a frees what no container uses"
-    if "denied" in lower or "unauthorized" in lower or "authentication" in lower:
+    if "denied" in lower or "unauthorized" in lower or "authentication" in lower or "basic auth" in lower:
         return "docker login to that registry as the user who runs Tidegate"
     if "not found" in lower or "manifest unknown" in lower:
         return "was it pushed under this name? docker push it, or load it on this host"
