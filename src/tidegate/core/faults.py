@@ -11,7 +11,7 @@ LOG_LINES = 50
 
 def refused(rollout: Rollout, failures: Mapping[str, str], agent: AgentState) -> str:
     """Why the engine does not let the candidate exist: a port that is taken, a mount that is not there."""
-    prefix = instance_name(agent.key, rollout.candidate.number, 0)[:-1]
+    prefix = instance_name(agent.key, rollout.candidate.runs_as, 0)[:-1]
     for name, reason in sorted(failures.items()):
         if name.startswith(prefix):
             return f"{name} cannot be started: {reason}"

@@ -58,7 +58,7 @@ def restart_of(state: AgentState, observed: Observation) -> dict[str, str]:
 
 
 def _is_stable(state: AgentState, instance: ObservedInstance) -> bool:
-    return state.stable is not None and instance.revision == state.stable.number
+    return state.stable is not None and instance.revision == state.stable.runs_as
 
 
 def _still_to_do(state: AgentState, observed: Observation) -> dict[str, str]:

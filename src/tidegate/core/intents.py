@@ -25,6 +25,7 @@ from tidegate.model.rollout import AgentState, Hold, PauseKind, Phase, Rollout
 from tidegate.model.spec import Canary
 
 MOST_REPLICAS = 1000
+ALL_STEPS = 1_000_000
 
 
 class _RefusedError(Exception):
@@ -157,7 +158,7 @@ def _promote(state: AgentState, intent: Intent, full: bool, now: float) -> tuple
     rollout = replace(rollout, hold=None, guard_failed=rollout.guard_failed or forgiven, phase_since=now)
     if phase in (Phase.PROMOTING, Phase.BAKING):
         return replace(state, rollout=replace(rollout, phase=phase, approved_by=intent.by)), "promoted by a person"
-    cursor = len(rollout.strategy.steps) if full else rollout.cursor + 1
+    cursor = ALL_STEPS if full else rollout.cursor + 1
     rollout = replace(rollout, phase=Phase.PROGRESSING, cursor=cursor, cursor_since=now)
     if full:
         return replace(state, rollout=replace(rollout, approved_by=intent.by)), "every step that is left is skipped"
@@ -215,7 +216,7 @@ def _scale(state: AgentState, intent: Intent, replicas: int) -> tuple[AgentState
 def _restart(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState, str]:
     if state.stable is None:
         raise _RefusedError("nothing serves here yet")
-    instances = facts.observation.of_revision(state.stable.number)
+    instances = facts.observation.of_revision(state.stable.runs_as)
     wanted = healing.ask_for_all(instances)
     return replace(state, restart_of=wanted), f"{len(wanted)} instances are restarted one after the other"
 

@@ -12,8 +12,8 @@ move (again and again until nothing moves), the restarts, what has drained. Inva
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tidegate.core import analysis, faults, healing, intents, notices, shape
-from tidegate.core.strategies import Advance, Done, Stay, Wait, canary
+from tidegate.core import analysis, faults, healing, intents, notices, shape, strategies
+from tidegate.core.strategies import Advance, Done, Stay, Wait
 from tidegate.core.transitions import allowed
 from tidegate.core.view import View
 from tidegate.model.decision import Decision, Facts
@@ -54,7 +54,7 @@ def decide(state: AgentState, facts: Facts) -> Decision:
         return _hold(state, facts, answers, events)
     state, back = _reachable_again(state, facts)
     events += back
-    state, moved = _advance(_listen(state, facts), facts)
+    state, moved = _advance(_listen(_watch_readiness(state, facts), facts), facts)
     state, healed = healing.heal(state, facts.observation, facts.now)
     state = _drained(state, facts)
     wanted = shape.desired(state, facts)
@@ -88,12 +88,24 @@ def postponed(rollout: Rollout, gap: float) -> Rollout:
     return replace(rollout, phase_since=rollout.phase_since + gap, cursor_since=rollout.cursor_since + gap, hold=hold)
 
 
+def _watch_readiness(state: AgentState, facts: Facts) -> AgentState:
+    """Remember since when each of the candidate's instances is ready."""
+    rollout = state.active
+    if rollout is None:
+        return state
+    known = rollout.ready_since
+    seen = facts.observation.of_revision(rollout.candidate.runs_as)
+    return replace(
+        state, rollout=replace(rollout, ready_since={i.name: known.get(i.name, facts.now) for i in seen if i.ready})
+    )
+
+
 def _listen(state: AgentState, facts: Facts) -> AgentState:
     """Feed the new measurement blocks to the rollout's metrics."""
     rollout = state.active
     if rollout is None or rollout.phase in (Phase.PREPARING, Phase.STARTING, Phase.REVERTING):
         return state
-    states = analysis.take(rollout.analysis, rollout.metrics, facts.blocks, rollout.candidate.number)
+    states = analysis.take(rollout.analysis, rollout.metrics, facts.blocks, rollout.candidate.runs_as)
     verdict = analysis.judge(rollout.analysis, states, rollout.cursor_since)
     return replace(state, rollout=replace(rollout, metrics=states, verdict=verdict))
 
@@ -164,7 +176,7 @@ def _end(state: AgentState, rollout: Rollout, now: float) -> AgentState:
     retiring = state.retiring
     if leaving is not None and not (rollout.phase is Phase.FAILED and state.stable is None):
         count = max(state.replicas, 1)
-        names = tuple(instance_name(state.key, leaving.number, index) for index in range(1, count + 1))
+        names = tuple(instance_name(state.key, leaving.runs_as, index) for index in range(1, count + 1))
         patience = rollout.strategy.drain_s if leaving.workload.takes_traffic else 0.0
         retiring += (Retiring(leaving, names, now + patience),)
     if rollout.phase is not Phase.PROMOTED:
@@ -201,9 +213,7 @@ def _turn_back(view: View, fault: str) -> Move | None:
         return _pause(view, f"{fault}; there is no earlier revision to go back to")
     if serving and rollout.candidate.undo_of is not None:
         return _pause(view, f"{fault}; a rollback is not rolled back")
-    return Move(
-        Phase.REVERTING, fault, fault=fault, weight=0 if view.stable_serving or not view.takes_traffic else None
-    )
+    return Move(Phase.REVERTING, fault, fault=fault, weight=strategies.retreat(view))
 
 
 def _pause(view: View, because: str) -> Move | None:
@@ -231,7 +241,7 @@ def _preparing(view: View) -> Move | Note:
 
 def _starting(view: View) -> Move | Note:
     rollout = view.rollout
-    needed = view.state.replicas if view.first else view.wanted(canary.steps_weight(rollout.strategy, view))
+    needed = strategies.needed_to_begin(view)
     if view.ready_candidates >= needed:
         ready = f"{needed} instance{'s' if needed > 1 else ''} of revision {rollout.candidate.title} ready"
         return Move(Phase.PROGRESSING, f"{ready} after {view.waited:.1f} s")
@@ -259,7 +269,7 @@ def _progressing(view: View) -> Move | Note:
     rollout = view.rollout
     if view.waited > rollout.strategy.progress_deadline_s:
         return _stuck(view, rollout.strategy.progress_deadline_s)
-    match canary.progress(rollout.strategy, view):
+    match strategies.progress(view):
         case Stay(because):
             return _note(view, because)
         case Wait(hold):
@@ -336,15 +346,16 @@ def _reverting(view: View) -> Move | Note:
         if view.candidates:
             return _note(view, "removing the first revision: there is nothing to go back to")
         return Move(Phase.ABORTED if rollout.aborted_by else Phase.FAILED, rollout.fault or rollout.because)
-    if rollout.weight and not view.stable_serving and view.takes_traffic:
+    weight = strategies.retreat(view)
+    if weight != rollout.weight:
+        after = replace(rollout, weight=weight)
+        return Note(after, _weight_event(state, after, rollout.weight, "stable takes its traffic back", view.now))
+    if weight:
         return _note(view, "stable is not ready: the traffic stays where it is until it is")
-    if rollout.weight:
-        after = replace(rollout, weight=0)
-        return Note(after, _weight_event(state, after, rollout.weight, "stable is ready again", view.now))
     if view.takes_traffic and not view.share_applied(0) and view.candidates:
         return _note(view, "waiting for the gateway to take the traffic back")
     assert state.stable is not None
-    ready = sum(1 for i in view.facts.observation.of_revision(state.stable.number) if i.ready)
+    ready = sum(1 for i in view.facts.observation.of_revision(state.stable.runs_as) if i.ready)
     if ready < state.replicas:
         return _note(view, f"traffic is back; {ready} of {state.replicas} instances of stable ready")
     if rollout.aborted_by:
@@ -368,7 +379,7 @@ def _drained(state: AgentState, facts: Facts) -> AgentState:
     gateway = facts.observation.gateway
 
     def still(leaving: Retiring) -> bool:
-        number = leaving.revision.number
+        number = leaving.revision.runs_as
         if facts.now >= leaving.until or not leaving.revision.workload.takes_traffic:
             return False
         return bool(gateway.endpoints(number)) or gateway.active.get(number, 0) > 0 or not gateway.running

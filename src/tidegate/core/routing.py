@@ -1,6 +1,6 @@
 """Who gets which share of a route: only instances that are ready, and nothing for a revision that has none."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from tidegate.model.desired import Backend, Endpoint, RouteGoal
@@ -32,8 +32,10 @@ def serving(observed: Observation, revision: int) -> tuple[ObservedInstance, ...
     return tuple(i for i in observed.of_revision(revision) if is_serving(i, observed))
 
 
-def routes(shares: Sequence[Share], observed: Observation) -> tuple[RouteGoal, ...]:
-    """Every route of the shares' revisions with its backends.
+def routes(shares: Sequence[Share], observed: Observation, names: Set[str]) -> tuple[RouteGoal, ...]:
+    """Every route of the shares' revisions with its backends: of the instances named, those that can serve.
+
+    An instance that is to go is not named: it leaves the routes first, and only then is it stopped.
 
     A route that only some revisions have goes to those that have it. Weights are spread anew over the revisions that
     can serve, because a gateway's split does not fail over by itself: an empty share would be answered with 503.
@@ -41,17 +43,17 @@ def routes(shares: Sequence[Share], observed: Observation) -> tuple[RouteGoal, .
     wanted: dict[str, Route] = {}
     for share in sorted(shares, key=lambda share: share.weight):
         wanted |= {route.name: route for route in share.revision.workload.routes}
-    return tuple(RouteGoal(route, _backends(route, shares, observed)) for _, route in sorted(wanted.items()))
+    return tuple(RouteGoal(route, _backends(route, shares, observed, names)) for _, route in sorted(wanted.items()))
 
 
-def _backends(route: Route, shares: Sequence[Share], observed: Observation) -> tuple[Backend, ...]:
+def _backends(route: Route, shares: Sequence[Share], observed: Observation, names: Set[str]) -> tuple[Backend, ...]:
     endpoints: dict[int, tuple[Endpoint, ...]] = {}
     for share in shares:
         port = next((r.target for r in share.revision.workload.routes if r.name == route.name), None)
         if port is not None:
-            ready = serving(observed, share.revision.number)
-            endpoints[share.revision.number] = tuple(sorted(Endpoint(i.address, port) for i in ready))
-    weights = spread({s.revision.number: s.weight for s in shares if endpoints.get(s.revision.number)})
+            ready = [i for i in serving(observed, share.revision.runs_as) if i.name in names]
+            endpoints[share.revision.runs_as] = tuple(sorted(Endpoint(i.address, port) for i in ready))
+    weights = spread({s.revision.runs_as: s.weight for s in shares if endpoints.get(s.revision.runs_as)})
     return tuple(
         Backend(number, weights.get(number, 0), targets) for number, targets in sorted(endpoints.items()) if targets
     )

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
+from tidegate.core import strategies
 from tidegate.core.healing import restart_of
 from tidegate.core.routing import Share, routes
-from tidegate.core.strategies import Shape, canary
+from tidegate.core.strategies import Shape
 from tidegate.core.view import View, effective_phase
 from tidegate.model.decision import Facts
 from tidegate.model.desired import Desired, InstanceGoal, Run, instance_name
@@ -23,12 +24,13 @@ def desired(state: AgentState, facts: Facts) -> Desired:
         for revision, name, run, because in _goals(state, facts, tracks)
     )
     shares = _shares(state, facts)
+    serving = {goal.name for goal in goals if goal.run is Run.RUNNING}
     images = tuple({goal.revision.release.image.reference: goal.revision.release.image for goal in goals}.values())
     rollout = state.active
     if rollout is not None and rollout.candidate.release.image not in images:
         images += (rollout.candidate.release.image,)
     because = rollout.because if rollout else "steady: stable serves"
-    return Desired(state.key, images, goals, routes(shares, facts.observation), because=because)
+    return Desired(state.key, images, goals, routes(shares, facts.observation, serving), because=because)
 
 
 def _tracks(state: AgentState, facts: Facts) -> Shape:
@@ -38,12 +40,12 @@ def _tracks(state: AgentState, facts: Facts) -> Shape:
     view = View(state, rollout, facts)
     if rollout.phase is Phase.REVERTING:
         return Shape(state.replicas if state.stable else 0, 0)
-    return canary.shape(rollout.strategy, view, effective_phase(rollout))
+    return strategies.shape(view, effective_phase(rollout))
 
 
 def _goals(state: AgentState, facts: Facts, shape: Shape) -> Iterator[tuple[Revision, str, Run, str]]:
     def names(revision: Revision, count: int) -> list[str]:
-        return [instance_name(state.key, revision.number, index) for index in range(1, count + 1)]
+        return [instance_name(state.key, revision.runs_as, index) for index in range(1, count + 1)]
 
     if state.stable is not None:
         every = names(state.stable, shape.stable + shape.stable_stopped)
@@ -75,4 +77,4 @@ def _shares(state: AgentState, facts: Facts) -> list[Share]:
 
 def candidate_names(rollout: Rollout, facts: Facts) -> tuple[str, ...]:
     """The candidate's instances that exist."""
-    return tuple(instance.name for instance in facts.observation.of_revision(rollout.candidate.number))
+    return tuple(instance.name for instance in facts.observation.of_revision(rollout.candidate.runs_as))

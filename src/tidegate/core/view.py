@@ -35,19 +35,24 @@ class View:
     @property
     def candidates(self) -> tuple[ObservedInstance, ...]:
         """What runs of the candidate's revision."""
-        return self.facts.observation.of_revision(self.rollout.candidate.number)
+        return self.facts.observation.of_revision(self.rollout.candidate.runs_as)
 
     @property
     def ready_candidates(self) -> int:
         """How many of them may take requests, or are ready where there are no requests."""
         return sum(1 for instance in self.candidates if instance.ready)
 
+    def settled_candidates(self, seconds: float) -> int:
+        """How many have been ready for these seconds."""
+        since = self.rollout.ready_since
+        return sum(1 for i in self.candidates if i.ready and self.now - since.get(i.name, self.now) >= seconds)
+
     @property
     def stable_serving(self) -> int:
         """How many instances of stable may take requests."""
         if self.state.stable is None:
             return 0
-        return len(serving(self.facts.observation, self.state.stable.number))
+        return len(serving(self.facts.observation, self.state.stable.runs_as))
 
     @property
     def image_state(self) -> tuple[ImageState | None, str]:
@@ -71,7 +76,7 @@ class View:
         """Whether the gateway really sends the candidate this share of every route (always, without routes)."""
         if not self.takes_traffic:
             return True
-        number = self.rollout.candidate.number
+        number = self.rollout.candidate.runs_as
         gateway = self.facts.observation.gateway
         listed = {goal.route.name: goal for goal in gateway.routes}
         if not gateway.running or any(r.name not in listed for r in self.rollout.candidate.workload.routes):

@@ -18,8 +18,11 @@ T = TypeVar("T")
 @cache
 def _converter() -> Converter:
     converter = Converter(forbid_extra_keys=False)
-    for union in (spec.Step, intent.Action):
-        configure_tagged_union(union, converter, tag_name="type")
+    # Inner unions first: what holds them is looked into at once. The first states were written when canary was the only
+    # strategy, and carry no tag.
+    configure_tagged_union(spec.Step, converter, tag_name="type")
+    configure_tagged_union(spec.Strategy, converter, tag_name="type", default=spec.Canary)
+    configure_tagged_union(intent.Action, converter, tag_name="type")
     configure_union_passthrough(event.Datum, converter)
     return converter
 

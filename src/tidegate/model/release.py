@@ -50,16 +50,25 @@ class Release:
 
 @dataclass(frozen=True)
 class Revision:
-    """A release in one environment, numbered 1, 2, 3 ..., with the environment's overlay applied to its workload."""
+    """A release in one environment, numbered 1, 2, 3 ..., with the environment's overlay applied to its workload.
+
+    `warm` is set when an undo takes over instances that still run from the earlier revision of that number.
+    """
 
     number: int
     environment: str
     release: Release
     workload: Workload
     undo_of: int | None = None
+    warm: int | None = None
     created_at: float = 0.0
     by: str = ""
     reason: str = ""
+
+    @property
+    def runs_as(self) -> int:
+        """The number that its instances carry: its own, or that of the earlier revision that is still warm."""
+        return self.number if self.warm is None else self.warm
 
     @property
     def title(self) -> str:

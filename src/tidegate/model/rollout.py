@@ -56,6 +56,7 @@ class Rollout:
     """Moving one environment to a release. Times are unix seconds; `weight` is the candidate's percentage.
 
     `cursor` is the index of the step under way. `fault` is set once, when the rollout turns back: why it did.
+    `ready_since` says for each of the candidate's instances since when it is ready without a break.
     `approved_by` is the person whose word stands in for evidence, `aborted_by` the one who stopped it.
     """
 
@@ -76,6 +77,7 @@ class Rollout:
     aborted_by: str = ""
     because: str = ""
     guard_failed: bool = False
+    ready_since: Mapping[str, float] = field(default_factory=dict)
     metrics: tuple[MetricState, ...] = ()
     verdict: Verdict | None = None
     decided_at: float | None = None

@@ -42,7 +42,23 @@ class Canary:
     progress_deadline_s: float = 600.0
 
 
-Strategy = Canary
+@dataclass(frozen=True)
+class Rolling:
+    """Replace instances a few at a time. Traffic follows the instances that are ready.
+
+    `max_surge` more than the replicas may exist and `max_unavailable` fewer may be ready, each a number ("1") or a percentage
+    ("25%"; surge rounds up, unavailable down, as Kubernetes does it). Surge 0 stops first, unavailable 0 starts first.
+    """
+
+    max_surge: str = "25%"
+    max_unavailable: str = "0"
+    min_ready_s: float = 0.0
+    bake_s: float = 30.0
+    drain_s: float = 30.0
+    progress_deadline_s: float = 600.0
+
+
+Strategy = Canary | Rolling
 
 
 class OnFail(StrEnum):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from tidegate.model.errors import Problem, SpecError
 from tidegate.model.secrecy import looks_secret
-from tidegate.model.spec import Environment, Pause, SetWeight, Spec
+from tidegate.model.spec import Canary, Environment, Pause, SetWeight, Spec
 from tidegate.model.workload import Workload
 from tidegate.spec.context import Where
 from tidegate.spec.loader import FILE, Loaded, load, parse
@@ -72,16 +72,8 @@ def _delivery(spec: Spec, places: Mapping[str, Where]) -> Iterator[Finding]:
             "the bake is zero: a fault that shows after promotion is nobody's",
             "write bake: 30s or longer",
         )
-    if not any(isinstance(step, SetWeight) for step in canary.steps):
-        yield "strategy.canary.steps", "no step gives the canary traffic before promotion", "begin with set_weight: 10"
-    if isinstance(canary.steps[-1], SetWeight):
-        yield (
-            "strategy.canary.steps",
-            "the last step sets a weight and nothing watches it before promotion",
-            "add analyse: 30s after it",
-        )
-    if any(isinstance(step, Pause) and step.duration_s is None for step in canary.steps) and len(canary.steps) == 1:
-        yield "strategy.canary.steps", "the only step waits for a person", "add analyse: 30s, so that evidence is there"
+    if isinstance(canary, Canary):
+        yield from _steps(canary)
     for index, metric in enumerate(spec.analysis.metrics):
         if metric.source == "gateway" and not routed and f"analysis.metrics[{index}]" in places:
             yield (
@@ -166,3 +158,16 @@ def _secrets_by_variable(loaded: Loaded) -> Iterator[Finding]:
                 f"takes the value of {variable.name}, which looks like a secret: it would be stored with every release",
                 f"refer to it: environments.NAME.secrets: {{{variable.name}: {{environment: {variable.name}}}}}",
             )
+
+
+def _steps(canary: Canary) -> Iterator[tuple[str, str, str]]:
+    if not any(isinstance(step, SetWeight) for step in canary.steps):
+        yield "strategy.canary.steps", "no step gives the canary traffic before promotion", "begin with set_weight: 10"
+    if isinstance(canary.steps[-1], SetWeight):
+        yield (
+            "strategy.canary.steps",
+            "the last step sets a weight and nothing watches it before promotion",
+            "add analyse: 30s after it",
+        )
+    if any(isinstance(step, Pause) and step.duration_s is None for step in canary.steps) and len(canary.steps) == 1:
+        yield "strategy.canary.steps", "the only step waits for a person", "add analyse: 30s, so that evidence is there"

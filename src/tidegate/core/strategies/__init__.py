@@ -1,55 +1,56 @@
-"""One small pure module a strategy: where a rollout goes next, and what shape the world should have meanwhile.
+"""One small pure module a strategy, and one place that picks it.
 
-A strategy answers two questions from a View: `progress` (what now: stay, next step, wait for somebody, all steps done)
-and `shape` (how many instances and which weight each track should have). It never touches anything.
+A strategy answers four questions from a View, and never touches anything:
+
+- `progress`: what now (stay, take the next step, wait for somebody, every step is done)?
+- `shape`: how many instances should each track have in this phase?
+- `needed_to_begin`: how many instances must be ready before the first step?
+- `retreat`: on the way back, how much traffic may the candidate still have to keep?
 """
 
-from dataclasses import dataclass
-
+from tidegate.core.strategies import canary, rolling
+from tidegate.core.strategies.answers import Advance, Done, Progress, Shape, Stay, Wait
 from tidegate.core.view import View
-from tidegate.model.rollout import Hold
+from tidegate.model.rollout import Phase
+from tidegate.model.spec import Canary, Rolling
 
 
-@dataclass(frozen=True)
-class Stay:
-    """Nothing to do yet; `because` says what is waited for, `until` when time alone changes it."""
-
-    because: str
-    until: float | None = None
-
-
-@dataclass(frozen=True)
-class Advance:
-    """The step under way is done. `weight` is the candidate's from now on."""
-
-    because: str
-    weight: int
+def progress(view: View) -> Progress:
+    """What the strategy asks for now."""
+    match view.rollout.strategy:
+        case Canary() as strategy:
+            return canary.progress(strategy, view)
+        case Rolling() as strategy:
+            return rolling.progress(strategy, view)
 
 
-@dataclass(frozen=True)
-class Wait:
-    """Pause the rollout."""
-
-    hold: Hold
-
-
-@dataclass(frozen=True)
-class Done:
-    """Every step is done: promote."""
-
-    because: str
+def shape(view: View, phase: Phase) -> Shape:
+    """How many instances each track should have in a phase."""
+    match view.rollout.strategy:
+        case Canary() as strategy:
+            return canary.shape(strategy, view, phase)
+        case Rolling() as strategy:
+            return rolling.shape(strategy, view, phase)
 
 
-Progress = Stay | Advance | Wait | Done
+def needed_to_begin(view: View) -> int:
+    """How many of the candidate's instances must be ready before the first step."""
+    if view.first:
+        return view.state.replicas
+    match view.rollout.strategy:
+        case Canary() as strategy:
+            return view.wanted(canary.steps_weight(strategy, view))
+        case Rolling():
+            return 1
 
 
-@dataclass(frozen=True)
-class Shape:
-    """How many instances each track should have running, and how many of stable are kept stopped meanwhile."""
+def retreat(view: View) -> int:
+    """The weight that the candidate keeps on the way back: none, as soon as stable can take it."""
+    if not view.takes_traffic:
+        return 0
+    if isinstance(view.rollout.strategy, Rolling):
+        return rolling.retreat(view)
+    return 0 if view.stable_serving else view.rollout.weight
 
-    stable: int
-    candidate: int
-    stable_stopped: int = 0
 
-
-__all__ = ["Advance", "Done", "Progress", "Shape", "Stay", "View", "Wait"]
+__all__ = ["Advance", "Done", "Progress", "Shape", "Stay", "Wait", "needed_to_begin", "progress", "retreat", "shape"]

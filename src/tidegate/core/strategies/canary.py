@@ -1,6 +1,6 @@
 """Canary: the candidate beside stable, traffic (or, without routes, the share of instances) step by step."""
 
-from tidegate.core.strategies import Advance, Done, Progress, Shape, Stay, Wait
+from tidegate.core.strategies.answers import Advance, Done, Progress, Shape, Stay, Wait
 from tidegate.core.view import View
 from tidegate.model.rollout import Hold, PauseKind, Phase
 from tidegate.model.spec import Analyse, Canary, Pause, SetWeight
