@@ -119,11 +119,11 @@ def damaged(draw: st.DrawFn) -> dict[str, object]:
     """A good spec with one value somewhere replaced, and one key added."""
 
     def walk(value: object) -> object:
-        if draw(st.integers(0, 14)) == 0:
+        if draw(st.integers(0, 79)) == 79:
             return draw(TREES)
         if isinstance(value, dict):
             result = {key: walk(child) for key, child in value.items()}
-            if draw(st.integers(0, 9)) == 0:
+            if draw(st.integers(0, 39)) == 39:
                 result[draw(NAMES)] = draw(TREES)
             return result
         return [walk(child) for child in value] if isinstance(value, list) else value
