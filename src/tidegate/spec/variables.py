@@ -12,16 +12,21 @@ from tidegate.spec.interpolate import InterpolationError, expand
 
 
 def fill_in(node: Node, environ: Mapping[str, str], context: Context) -> Node:
-    """The document with its variables filled in. Keys hold no variables."""
+    """The document with its variables filled in. Keys hold no variables, and x- keys are nobody's business."""
     match node.value:
         case tuple(items):
             return replace(node, value=tuple(fill_in(item, environ, context) for item in items))
         case dict(entries):
-            return replace(node, value={key: fill_in(child, environ, context) for key, child in entries.items()})
+            filled = {key: _entry(key, child, environ, context) for key, child in entries.items()}
+            return replace(node, value=filled)
         case str() if "$" in node.text:
             return _filled(node, environ, context)
         case _:
             return node
+
+
+def _entry(key: str, child: Node, environ: Mapping[str, str], context: Context) -> Node:
+    return child if key.startswith("x-") else fill_in(child, environ, context)
 
 
 def _filled(node: Node, environ: Mapping[str, str], context: Context) -> Node:
