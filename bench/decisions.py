@@ -3,8 +3,8 @@
     python bench/decisions.py [--runs 5000] [--scenarios x2,null] [--out bench/results/decisions.json]
 
 Writes the rows, a table (decisions.md) and a plot (decisions.svg) beside it, and times the engine (speed.json).
-Canary 10 %, stable errors 0.5 %, latency lognormal (median 120 ms, sigma 0.5), 1 h, a look every 5 s; 20 min of stable's
-history before. `oracle_min` of a row is the oracle's median for that row's margin (for peers: margin 1).
+Canary 10 %, stable errors 0.5 %, latency lognormal (median 120 ms, sigma 0.5), 1 h, a look every 5 s; 20 min of
+stable's history before. `oracle_min` of a row is the oracle's median for that row's margin (for peers: margin 1).
 """
 
 from __future__ import annotations
@@ -58,7 +58,9 @@ def simulate(scenario: Scenario, rps: float, runs: int, seed: int) -> dict[str, 
         if (t + 1) % LOOK_S == 0:
             for rule in rules:
                 rule.look((t + 1) / 60)
-        if t % 60 == 59 and (all(r.done() for r in rules) or (t >= HOUR_S and _medians_known([*ours.values(), *every]))):
+        if t % 60 == 59 and (
+            all(r.done() for r in rules) or (t >= HOUR_S and _medians_known([*ours.values(), *every]))
+        ):
             break
     out = {name: rule.hit for name, rule in {**ours, **peers}.items()}
     for margin, group in knowing.items():
@@ -123,9 +125,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "decisions.json")
     chosen = parser.parse_args(arguments)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    cells = [
-        (s, int(rps)) for s in SCENARIOS if s.name in chosen.scenarios.split(",") for rps in chosen.rps.split(",")
-    ]
+    cells = [(s, int(rps)) for s in SCENARIOS if s.name in chosen.scenarios.split(",") for rps in chosen.rps.split(",")]
     keys = {(s.name, rps) for s, rps in cells}
     kept = json.loads(chosen.out.read_text()) if chosen.out.exists() else []
     rows = [row for row in kept if (row["scenario"], row["rps"]) not in keys]
