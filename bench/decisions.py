@@ -2,7 +2,7 @@
 
     python bench/decisions.py [--runs 5000] [--scenarios x2,null] [--out bench/results/decisions.json]
 
-Writes the rows, a table (decisions.md) and a plot (decisions.svg) beside it, and times the engine (speed.json).
+Writes the rows; docs/pictures.py draws them and fills the table of docs/explanation/decisions.md.
 Canary 10 %, stable errors 0.5 %, latency lognormal (median 120 ms, sigma 0.5), 1 h, a look every 5 s; 20 min of
 stable's history before. `oracle_min` of a row is the oracle's median for that row's margin (for peers: margin 1).
 """
@@ -11,16 +11,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 from rules import LOOK_S, THRESHOLDS, Argo, Flagger, Hits, Kayenta, Oracle, Second, Tidegate, ZTest, oracles, same_past
-from scipy.stats import beta
 from traffic import SCENARIOS, Arm, Scenario, Traffic
 
-HISTORY_S, HOUR_S, LONG_S = 1200, 3600, 6 * 3600
+HISTORY_S, HALF_HOUR_S, HOUR_S, LONG_S = 1200, 1800, 3600, 6 * 3600
 MARGINS = {"tidegate": 1.25, "tidegate-r0=1": 1.0}
 RPS = (5, 50, 500)
 CHUNK = 1000
@@ -52,6 +52,8 @@ def simulate(scenario: Scenario, rps: float, runs: int, seed: int) -> dict[str, 
     for t in range(LONG_S if long else HOUR_S):
         if t == HOUR_S:
             rules = [*ours.values(), *every]
+        elif t == HALF_HOUR_S and not scenario.healthy and not long and _medians_known([*ours.values(), *every]):
+            rules = list(peers.values())  # the medians and p30 of ours and the oracle are known
         second = Second(traffic.arm(t, 0), traffic.arm(t, 1))
         for rule in rules:
             rule.step(second)
@@ -73,8 +75,23 @@ def _medians_known(rules: list[Tidegate | Oracle]) -> bool:
 
 
 def upper95(events: int, runs: int) -> float:
-    """One-sided upper 95 % Clopper-Pearson bound."""
-    return 1.0 if events >= runs else float(beta.ppf(0.95, events + 1, runs - events))
+    """One-sided upper 95 % Clopper-Pearson bound: the share at which so few events have a chance of 5 %."""
+
+    def chance(share: float) -> float:
+        logs = [
+            math.lgamma(runs + 1) - math.lgamma(k + 1) - math.lgamma(runs - k + 1)
+            + k * math.log(share) + (runs - k) * math.log1p(-share)
+            for k in range(events + 1)
+        ]  # fmt: skip
+        return math.fsum(math.exp(value) for value in logs)
+
+    if events >= runs:
+        return 1.0
+    low, high = max(events / runs, 1e-12), 1.0 - 1e-12
+    while high - low > 1e-7:
+        middle = (low + high) / 2
+        low, high = (middle, high) if chance(middle) > 0.05 else (low, middle)
+    return high
 
 
 def rows_of(scenario: Scenario, rps: int, hits: dict[str, np.ndarray]) -> list[dict[str, object]]:
