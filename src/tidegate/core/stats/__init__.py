@@ -28,8 +28,8 @@ once), all updates pure functions, O(1) memory a stream:
     codec.to_json(state), codec.from_json(stream.Stream, plain)   bit for bit
 
 What the caller must keep to: one block a second whatever the tick; the metrics that share evidence, and the thresholds
-of latency, are fixed before the step begins; a step that changes the traffic's weight goes on with the same state; a new
-canary gets a new evidence (`dataclasses.replace(stream.opening(policy, shape), past=old.past)` keeps the history).
+of latency, are fixed before the step begins; a step that changes the traffic's weight goes on with the same state. A new
+canary gets new evidence: `dataclasses.replace(stream.opening(policy, shape), past=old.past)` keeps stable's history.
 """
 
 from tidegate.core.stats import (
