@@ -2,25 +2,25 @@
 
     python bench/decisions.py [--runs 5000] [--scenarios x2,null] [--out bench/results/decisions.json]
 
-Writes the rows, a table (decisions.md) and a plot (decisions.svg) beside it, and times the engine (speed.json).
-Canary 10 %, stable errors 0.5 %, latency lognormal (median 120 ms, sigma 0.5), 1 h, a look every 5 s; 20 min of stable's
-history before. `oracle_min` of a row is the oracle's median for that row's margin (for peers: margin 1).
+Writes the rows; docs/pictures.py draws them and fills the table of docs/explanation/decisions.md.
+Canary 10 %, stable errors 0.5 %, latency lognormal (median 120 ms, sigma 0.5), 1 h, a look every 5 s; 20 min of
+stable's history before. `oracle_min` of a row is the oracle's median for that row's margin (for peers: margin 1).
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
 from rules import LOOK_S, THRESHOLDS, Argo, Flagger, Hits, Kayenta, Oracle, Second, Tidegate, ZTest, oracles, same_past
-from scipy.stats import beta
 from traffic import SCENARIOS, Arm, Scenario, Traffic
 
-HISTORY_S, HOUR_S, LONG_S = 1200, 3600, 6 * 3600
+HISTORY_S, HALF_HOUR_S, HOUR_S, LONG_S = 1200, 1800, 3600, 6 * 3600
 MARGINS = {"tidegate": 1.25, "tidegate-r0=1": 1.0}
 RPS = (5, 50, 500)
 CHUNK = 1000
@@ -52,13 +52,17 @@ def simulate(scenario: Scenario, rps: float, runs: int, seed: int) -> dict[str, 
     for t in range(LONG_S if long else HOUR_S):
         if t == HOUR_S:
             rules = [*ours.values(), *every]
+        elif t == HALF_HOUR_S and not scenario.healthy and not long and _medians_known([*ours.values(), *every]):
+            rules = list(peers.values())  # the medians and p30 of ours and the oracle are known
         second = Second(traffic.arm(t, 0), traffic.arm(t, 1))
         for rule in rules:
             rule.step(second)
         if (t + 1) % LOOK_S == 0:
             for rule in rules:
                 rule.look((t + 1) / 60)
-        if t % 60 == 59 and (all(r.done() for r in rules) or (t >= HOUR_S and _medians_known([*ours.values(), *every]))):
+        if t % 60 == 59 and (
+            all(r.done() for r in rules) or (t >= HOUR_S and _medians_known([*ours.values(), *every]))
+        ):
             break
     out = {name: rule.hit for name, rule in {**ours, **peers}.items()}
     for margin, group in knowing.items():
@@ -71,8 +75,23 @@ def _medians_known(rules: list[Tidegate | Oracle]) -> bool:
 
 
 def upper95(events: int, runs: int) -> float:
-    """One-sided upper 95 % Clopper-Pearson bound."""
-    return 1.0 if events >= runs else float(beta.ppf(0.95, events + 1, runs - events))
+    """One-sided upper 95 % Clopper-Pearson bound: the share at which so few events have a chance of 5 %."""
+
+    def chance(share: float) -> float:
+        logs = [
+            math.lgamma(runs + 1) - math.lgamma(k + 1) - math.lgamma(runs - k + 1)
+            + k * math.log(share) + (runs - k) * math.log1p(-share)
+            for k in range(events + 1)
+        ]  # fmt: skip
+        return math.fsum(math.exp(value) for value in logs)
+
+    if events >= runs:
+        return 1.0
+    low, high = max(events / runs, 1e-12), 1.0 - 1e-12
+    while high - low > 1e-7:
+        middle = (low + high) / 2
+        low, high = (middle, high) if chance(middle) > 0.05 else (low, middle)
+    return high
 
 
 def rows_of(scenario: Scenario, rps: int, hits: dict[str, np.ndarray]) -> list[dict[str, object]]:
@@ -123,9 +142,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "decisions.json")
     chosen = parser.parse_args(arguments)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    cells = [
-        (s, int(rps)) for s in SCENARIOS if s.name in chosen.scenarios.split(",") for rps in chosen.rps.split(",")
-    ]
+    cells = [(s, int(rps)) for s in SCENARIOS if s.name in chosen.scenarios.split(",") for rps in chosen.rps.split(",")]
     keys = {(s.name, rps) for s, rps in cells}
     kept = json.loads(chosen.out.read_text()) if chosen.out.exists() else []
     rows = [row for row in kept if (row["scenario"], row["rps"]) not in keys]

@@ -1,7 +1,7 @@
 """The rules that the benchmark compares, each over many runs at once: ours, the oracle, and what the field uses.
 
-Every rule has `learn(second)` for the past, `step(second)`, `look(minutes)` every 5 s, and `hit`: minutes until it rolled
-back, inf if never. Ours and the oracle call the shipped code.
+Every rule has `learn(second)` for the past, `step(second)`, `look(minutes)` every 5 s, and `hit`: minutes until it
+rolled back, inf if never. Ours and the oracle call the shipped code.
 """
 
 from __future__ import annotations
@@ -85,7 +85,11 @@ class Tidegate(Hits):
             shipped.LATENCY: shipped.latency_policy(margin),
             shipped.LATENCY_TAIL: shipped.tail_policy(margin),
         }
-        shapes = {shipped.ERRORS: (runs,), shipped.LATENCY: (runs, BULK), shipped.LATENCY_TAIL: (runs, len(THRESHOLDS) - BULK)}
+        shapes = {
+            shipped.ERRORS: (runs,),
+            shipped.LATENCY: (runs, BULK),
+            shipped.LATENCY_TAIL: (runs, len(THRESHOLDS) - BULK),
+        }
         self.states = {name: stream.opening(policy, shapes[name]) for name, policy in self.policies.items()}
 
     def _apply(self, change: Callable[..., stream.Stream], second: Second) -> None:
@@ -127,7 +131,9 @@ class Oracle(Hits):
         if self.column is None:
             return second.errors()
         wide = second.slow(slice(self.column, self.column + 1))
-        return Block(*(getattr(wide, name)[:, 0] for name in ("duration_s", "n_canary", "n_stable", "k_canary", "k_stable")))
+        return Block(
+            *(getattr(wide, name)[:, 0] for name in ("duration_s", "n_canary", "n_stable", "k_canary", "k_stable"))
+        )
 
     def learn(self, second: Second) -> None:
         self.state = stream.learn(self.policy, self.state, self._block(second))
@@ -203,8 +209,8 @@ class Minutes(Hits):
 
 
 class Flagger(Minutes):
-    """Flagger's documentation: success rate at least 99 %, p99 at most 500 ms over 1 min; 5 failed checks, then the next
-    tick rolls back."""
+    """Flagger's documentation: success rate at least 99 %, p99 at most 500 ms over 1 min; 5 failed checks, then the
+    next tick rolls back."""
 
     def __init__(self, runs: int) -> None:
         super().__init__(runs)

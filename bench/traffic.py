@@ -5,6 +5,7 @@ Latency is lognormal (median 120 ms, sigma 0.5) and is seen as a histogram only;
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,9 +15,8 @@ BOUNDS_MS = np.array([1.25**i for i in range(0, 50)])  # 1 ms .. 56 s, each buck
 
 
 def normal_cdf(z: np.ndarray) -> np.ndarray:
-    from scipy.special import ndtr
-
-    return ndtr(z)
+    """The standard normal distribution function."""
+    return np.array([math.erfc(-value / math.sqrt(2)) / 2 for value in np.atleast_1d(z)])
 
 
 def exceed(bounds_ms: np.ndarray, stretch: float = 1.0) -> np.ndarray:

@@ -7,14 +7,32 @@ utils/evaluate). A condition must give true or false. Nothing else can be reache
 
 from __future__ import annotations
 
-import math
-import operator
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-Value = Any  # what a metric source answered: number, text, bool, None, or lists and mappings of them
+from tidegate.core.expression_terms import (
+    AND,
+    ARITY,
+    BINARY,
+    COALESCE,
+    FUNCTIONS,
+    NOT,
+    OR,
+    PREDICATES,
+    SIGN,
+    ExpressionError,
+    Value,
+    contains,
+    item,
+    member,
+    over,
+    part,
+    truth,
+)
+
+__all__ = ["Condition", "ExpressionError", "Value", "condition"]
+
 Scope = Mapping[str, Value]
 Node = Callable[[Scope], Value]
 
@@ -22,10 +40,6 @@ TOKEN = re.compile(
     r"""\s*(?:(?P<number>(?:\d[\d_]*\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)|(?P<text>"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*')"""
     r"""|(?P<name>[A-Za-z_$][\w$]*)|(?P<mark>&&|\|\||\?\?|\*\*|[<>=!]=|[-+*/%^<>!?:.,()\[\]{}\#]))"""
 )
-
-
-class ExpressionError(ValueError):
-    """The condition cannot be read, or does not fit the result it was given."""
 
 
 @dataclass(frozen=True)
@@ -56,124 +70,6 @@ def condition(text: str) -> Condition:
     node = reader.expression(0)
     reader.end()
     return Condition(text, node)
-
-
-def _is_number(value: Value) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _numbers(name: str, apply: Callable[[float, float], Value]) -> Callable[[Value, Value], Value]:
-    def checked(left: Value, right: Value) -> Value:
-        same_text = isinstance(left, str) and isinstance(right, str) and name in {"+", "<", ">", "<=", ">="}
-        if not same_text and not (_is_number(left) and _is_number(right)):
-            raise ExpressionError(f"`{name}` cannot join {_kind(left)} and {_kind(right)}")
-        try:
-            return apply(left, right)
-        except (ZeroDivisionError, OverflowError) as error:
-            raise ExpressionError(f"`{name}`: {error}") from None
-
-    return checked
-
-
-def _kind(value: Value) -> str:
-    return "nil" if value is None else type(value).__name__
-
-
-def _divide(left: float, right: float) -> float:
-    if right == 0:
-        return math.nan if left == 0 or math.isnan(left) else math.copysign(math.inf, left)
-    return left / right
-
-
-def _equal(left: Value, right: Value) -> bool:
-    if isinstance(left, bool) != isinstance(right, bool):
-        return False
-    return bool(left == right)
-
-
-def _contains(left: Value, right: Value) -> bool:
-    if right is None:
-        return False
-    if isinstance(right, str) or not isinstance(right, Sequence | Mapping):
-        raise ExpressionError(f"`in` needs a list or a map, got {_kind(right)}")
-    if isinstance(right, Mapping):
-        return left in right
-    return any(_equal(left, item) for item in right)
-
-
-# Operator -> (binding power, function). Powers follow expr-lang; `**` and `^` bind to the right.
-BINARY: Mapping[str, tuple[int, Callable[[Value, Value], Value]]] = {
-    "==": (20, _equal),
-    "!=": (20, lambda left, right: not _equal(left, right)),
-    "<": (20, _numbers("<", operator.lt)),
-    ">": (20, _numbers(">", operator.gt)),
-    "<=": (20, _numbers("<=", operator.le)),
-    ">=": (20, _numbers(">=", operator.ge)),
-    "in": (20, _contains),
-    "+": (30, _numbers("+", operator.add)),
-    "-": (30, _numbers("-", operator.sub)),
-    "*": (60, _numbers("*", operator.mul)),
-    "/": (60, _numbers("/", _divide)),
-    "%": (60, _numbers("%", math.fmod)),
-    "**": (100, _numbers("**", operator.pow)),
-    "^": (100, _numbers("^", operator.pow)),
-}
-OR, AND, COALESCE, NOT, SIGN = 10, 15, 500, 50, 90
-PREDICATES = ("all", "any", "none", "one", "filter", "map", "count")
-
-
-def _as_int(value: Value) -> int:
-    try:
-        if isinstance(value, str):
-            return int(value, 10)
-        if _is_number(value):
-            return int(value)
-    except (ValueError, OverflowError) as error:
-        raise ExpressionError(f"asInt: {error}") from None
-    raise ExpressionError(f"asInt cannot take {_kind(value)}")
-
-
-def _as_float(value: Value) -> float:
-    try:
-        if isinstance(value, str) or _is_number(value):
-            return float(value)
-    except (ValueError, OverflowError) as error:
-        raise ExpressionError(f"asFloat: {error}") from None
-    raise ExpressionError(f"asFloat cannot take {_kind(value)}")
-
-
-def _on_float(name: str, test: Callable[[float], bool]) -> Callable[[Value], bool]:
-    def checked(value: Value) -> bool:
-        if not _is_number(value):
-            raise ExpressionError(f"{name} needs a number, got {_kind(value)}")
-        return test(value)
-
-    return checked
-
-
-def _length(value: Value) -> int:
-    if isinstance(value, str | Sequence | Mapping):
-        return len(value)
-    raise ExpressionError(f"len needs text, a list or a map, got {_kind(value)}")
-
-
-def _absolute(value: Value) -> Value:
-    if not _is_number(value):
-        raise ExpressionError(f"abs needs a number, got {_kind(value)}")
-    return abs(value)
-
-
-FUNCTIONS: Mapping[str, Callable[..., Value]] = {
-    "len": _length,
-    "isNaN": _on_float("isNaN", math.isnan),
-    "isInf": _on_float("isInf", math.isinf),
-    "isNil": lambda value: value is None,
-    "default": lambda value, other: other if value is None else value,
-    "asInt": _as_int,
-    "asFloat": _as_float,
-    "abs": _absolute,
-}
-ARITY = {"default": 2}
 
 
 class _Reader:
@@ -226,7 +122,7 @@ class _Reader:
                 left = self._coalesced(left)
             elif mark == "not" and power <= BINARY["in"][0] and self.tokens[self.at + 1][1] == "in":
                 self.at += 2
-                left = _inverted(_joined(left, self.expression(BINARY["in"][0] + 1), _contains))
+                left = _inverted(_joined(left, self.expression(BINARY["in"][0] + 1), contains))
             elif mark in BINARY and power <= BINARY[mark][0]:
                 self.at += 1
                 strength, apply = BINARY[mark]
@@ -239,12 +135,12 @@ class _Reader:
     def _either(self, left: Node) -> Node:
         self.at += 1
         right = self.expression(OR + 1)
-        return lambda scope: _truth(left(scope)) or _truth(right(scope))
+        return lambda scope: truth(left(scope)) or truth(right(scope))
 
     def _both(self, left: Node) -> Node:
         self.at += 1
         right = self.expression(AND + 1)
-        return lambda scope: _truth(left(scope)) and _truth(right(scope))
+        return lambda scope: truth(left(scope)) and truth(right(scope))
 
     def _coalesced(self, left: Node) -> Node:
         self.at += 1
@@ -261,7 +157,7 @@ class _Reader:
         yes = self.expression(0)
         self.need(":")
         no = self.expression(0)
-        return lambda scope: yes(scope) if _truth(test(scope)) else no(scope)
+        return lambda scope: yes(scope) if truth(test(scope)) else no(scope)
 
     def unary(self) -> Node:
         if self.take("!") or self.take("not"):
@@ -329,7 +225,7 @@ class _Reader:
         if braces:
             self.need("}")
         self.need(")")
-        return lambda scope: _over(name, values(scope), lambda item: test({**scope, "#": item}))
+        return lambda scope: over(name, values(scope), lambda item: test({**scope, "#": item}))
 
     def postfix(self, node: Node) -> Node:
         while True:
@@ -338,7 +234,7 @@ class _Reader:
             elif self.peek() == "." and self.tokens[self.at + 1][0] == "name":
                 self.at += 2
                 name = self.tokens[self.at - 1][1]
-                node = _joined(node, lambda scope, name=name: name, _member)  # type: ignore[misc]
+                node = _joined(node, lambda scope, name=name: name, member)  # type: ignore[misc]
             else:
                 return node
 
@@ -347,13 +243,13 @@ class _Reader:
         if self.peek() != ":":
             start = self.expression(0)
             if self.take("]"):
-                return _joined(node, start, _item)
+                return _joined(node, start, item)
         self.need(":")
         stop: Node = lambda scope: None  # noqa: E731
         if self.peek() != "]":
             stop = self.expression(0)
         self.need("]")
-        return lambda scope: _slice(node(scope), start(scope), stop(scope))
+        return lambda scope: part(node(scope), start(scope), stop(scope))
 
 
 def _joined(left: Node, right: Node, apply: Callable[[Value, Value], Value]) -> Node:
@@ -361,7 +257,7 @@ def _joined(left: Node, right: Node, apply: Callable[[Value, Value], Value]) -> 
 
 
 def _inverted(node: Node) -> Node:
-    return lambda scope: not _truth(node(scope))
+    return lambda scope: not truth(node(scope))
 
 
 def _lookup(name: str) -> Node:
@@ -371,51 +267,3 @@ def _lookup(name: str) -> Node:
         return scope[name]
 
     return find
-
-
-def _truth(value: Value) -> bool:
-    if not isinstance(value, bool):
-        raise ExpressionError(f"expected true or false, got {_kind(value)}")
-    return value
-
-
-def _item(value: Value, index: Value) -> Value:
-    if isinstance(value, Mapping):
-        return value.get(index)
-    if isinstance(value, Sequence) and not isinstance(value, str) and isinstance(index, int):
-        if -len(value) <= index < len(value):
-            return value[index]
-        raise ExpressionError(f"index {index} is out of range: the result has {len(value)} value(s)")
-    raise ExpressionError(f"cannot take [{index}] of {_kind(value)}")
-
-
-def _slice(value: Value, start: Value, stop: Value) -> Value:
-    if isinstance(value, Sequence):
-        return value[start:stop]
-    raise ExpressionError(f"cannot slice {_kind(value)}")
-
-
-def _member(value: Value, name: Value) -> Value:
-    if isinstance(value, Mapping):
-        return value.get(name)
-    raise ExpressionError(f"{_kind(value)} has no field {name}")
-
-
-def _over(name: str, values: Value, test: Callable[[Value], Value]) -> Value:
-    if isinstance(values, str) or not isinstance(values, Sequence):
-        raise ExpressionError(f"{name} needs a list, got {_kind(values)}")
-    match name:
-        case "all":
-            return all(_truth(test(item)) for item in values)
-        case "any":
-            return any(_truth(test(item)) for item in values)
-        case "none":
-            return not any(_truth(test(item)) for item in values)
-        case "one":
-            return sum(_truth(test(item)) for item in values) == 1
-        case "count":
-            return sum(_truth(test(item)) for item in values)
-        case "filter":
-            return [item for item in values if _truth(test(item))]
-        case _:
-            return [test(item) for item in values]

@@ -29,7 +29,7 @@ TAIL_QUANTILES = (0.95, 0.99, 0.999)
 QUANTILE_WEIGHTS = (0.15, 0.4, 0.45)
 TAIL_WEIGHTS = (0.1, 0.3, 0.6)
 
-WEIGHTS: Mapping[str, float] = {ERRORS: 0.59, LATENCY: 0.31, LATENCY_TAIL: 0.10}
+WEIGHTS: Mapping[str, float] = {ERRORS: 0.57, LATENCY: 0.31, LATENCY_TAIL: 0.12}
 """How much of the shared evidence each metric holds when all are on."""
 
 

@@ -1,0 +1,186 @@
+"""Evidence keeps its promise however often one looks, and whatever happens in between. Seeded; about half a minute."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tidegate.core.stats import bounded, codec, promotion, shipped, stream
+from tidegate.core.stats.blocks import Block, block
+from tidegate.core.stats.evidence import Prior
+from tidegate.core.stats.stream import Kind, StreamPolicy
+
+RUNS, SECONDS = 3000, 900
+ALPHAS = (0.01, 0.05, 0.2)
+
+
+def upper_bound(alpha: float) -> float:
+    """What a rate of exactly alpha stays below in RUNS runs with probability above 0.9999."""
+    return alpha + 4 * np.sqrt(alpha * (1 - alpha) / RUNS)
+
+
+def highest(policy: StreamPolicy, seed: int, canary: float, stable: float, rps: float = 40.0) -> np.ndarray:
+    """The largest E of each run, looked at every second: the worst that optional stopping can do."""
+    rng = np.random.default_rng(seed)
+    state = stream.opening(policy, (RUNS,))
+    best = np.ones(RUNS)
+    for t in range(-200, SECONDS):
+        n_canary, n_stable = rng.poisson(rps * 0.2, RUNS), rng.poisson(rps * 0.8, RUNS)
+        k_canary, k_stable = rng.binomial(n_canary, canary), rng.binomial(n_stable, stable)
+        zero = np.zeros(RUNS)
+        if t < 0:
+            state = stream.learn(policy, state, block(zero, n_stable, zero, k_stable))
+        else:
+            state = stream.update(policy, state, block(n_canary, n_stable, k_canary, k_stable))
+            best = np.maximum(best, stream.value(policy, state))
+    return best
+
+
+def odds(share: float, ratio: float) -> float:
+    return ratio * share / (1 + (ratio - 1) * share)
+
+
+@pytest.mark.parametrize(
+    ("policy", "canary", "stable"),
+    [
+        (shipped.count_policy(1.0), 0.02, 0.02),
+        (shipped.count_policy(1.25), 0.025, 0.02),
+        (shipped.latency_policy(1.0), 0.25, 0.25),
+        (shipped.latency_policy(1.25), odds(0.25, 1.25), 0.25),
+        (shipped.tail_policy(1.0), 0.01, 0.01),
+    ],
+    ids=["counts", "counts at the margin", "latency", "latency at the margin", "tail"],
+)
+def test_type_one_error_under_optional_stopping(policy: StreamPolicy, canary: float, stable: float) -> None:
+    best = highest(policy, 11, canary, stable)
+    for alpha in ALPHAS:
+        assert np.mean(best >= 1 / alpha) <= upper_bound(alpha), alpha
+
+
+def test_promotion_of_a_bad_canary_under_optional_stopping() -> None:
+    policy = promotion.PromotionPolicy(worst_ratio=2.0, floor=0.01)
+    rng = np.random.default_rng(12)
+    state = promotion.opening(policy, (RUNS,))
+    best = np.ones(RUNS)
+    for _ in range(SECONDS):
+        n_canary, n_stable = rng.poisson(8, RUNS), rng.poisson(32, RUNS)
+        seen = block(n_canary, n_stable, rng.binomial(n_canary, 0.04), rng.binomial(n_stable, 0.02))
+        state = promotion.update(policy, state, seen)
+        best = np.maximum(best, promotion.value(policy, state))
+    for alpha in ALPHAS:
+        assert np.mean(best >= 1 / alpha) <= upper_bound(alpha), alpha
+
+
+def test_means_under_optional_stopping() -> None:
+    policy = bounded.MeanPolicy(margin=0.0)
+    rng = np.random.default_rng(13)
+    state = bounded.opening(policy, (RUNS,))
+    # a long past makes stable's mean known; then nothing of stable: the null is fixed
+    for _ in range(50):
+        state = bounded.update(policy, state, np.full(RUNS, np.nan), np.full(RUNS, 0.3))
+    best = np.ones(RUNS)
+    for _ in range(400):
+        state = bounded.update(policy, state, rng.beta(3, 7, RUNS), np.full(RUNS, np.nan))
+        best = np.maximum(best, bounded.value(state))
+    for alpha in ALPHAS:
+        assert np.mean(best >= 1 / alpha) <= upper_bound(alpha), alpha
+
+
+BLOCKS = st.lists(
+    st.tuples(st.integers(0, 30), st.integers(0, 200), st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=60
+)
+POLICIES = st.sampled_from(
+    [shipped.count_policy(), shipped.count_policy(1.0), shipped.latency_policy(), shipped.tail_policy(1.0)]
+)
+
+COUNTS = ("n_canary", "n_stable", "k_canary", "k_stable")
+
+
+def sane(counts: tuple[int, int, int, int]) -> Block:
+    n_canary, n_stable, k_canary, k_stable = counts
+    return block(n_canary, n_stable, min(k_canary, n_canary), min(k_stable, n_stable))
+
+
+@settings(max_examples=60, deadline=None)
+@given(POLICIES, BLOCKS, st.integers(0, 59))
+def test_a_restart_in_the_middle_changes_no_bit(
+    policy: StreamPolicy, counts: list[tuple[int, int, int, int]], cut: int
+) -> None:
+    straight = broken = stream.opening(policy)
+    for i, one in enumerate(counts):
+        straight = stream.update(policy, straight, sane(one))
+        broken = stream.update(policy, broken, sane(one))
+        if i == cut % len(counts):
+            broken = codec.from_json(stream.Stream, json.loads(json.dumps(codec.to_json(broken))))
+    assert codec.to_json(straight) == codec.to_json(broken)
+
+
+@settings(max_examples=40, deadline=None)
+@given(POLICIES, BLOCKS)
+def test_looking_changes_nothing_and_neither_does_company(
+    policy: StreamPolicy, counts: list[tuple[int, int, int, int]]
+) -> None:
+    """A stream alone gives the same bits as one looked at every second, or updated among others."""
+    alone, looked, among = stream.opening(policy), stream.opening(policy), stream.opening(policy, (3,))
+    for one in counts:
+        seen = sane(one)
+        alone = stream.update(policy, alone, seen)
+        looked = stream.update(policy, looked, seen)
+        stream.value(policy, looked)
+        wide = [np.array([3.0, float(v), 7.0]) for v in (seen.n_canary, seen.n_stable, seen.k_canary, seen.k_stable)]
+        wide[2], wide[3] = np.minimum(wide[2], wide[0]), np.minimum(wide[3], wide[1])
+        among = stream.update(policy, among, block(*wide))
+    assert float(stream.value(policy, alone)) == float(stream.value(policy, looked))
+    assert float(stream.value(policy, among)[1]) == pytest.approx(float(stream.value(policy, alone)), rel=1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(POLICIES, st.integers(0, 1), st.integers(2, 30), st.integers(0, 200), st.integers(0, 200), st.integers(0, 9))
+def test_merging_counters_below_an_evidence_block_changes_no_evidence(
+    policy: StreamPolicy, first: int, more: int, n_stable: int, m_stable: int, k: int
+) -> None:
+    """Two seconds that make one evidence block weigh the same whether they were read apart or as one."""
+    start = stream.learn(policy, stream.opening(policy), block(0, 1000, 0, 30))
+    one = block(first, n_stable, min(k, first), min(k, n_stable))
+    two = block(more, m_stable, min(k, more), min(k, m_stable))
+    apart = stream.update(policy, stream.update(policy, start, one), two)
+    merged = block(*(getattr(one, name) + getattr(two, name) for name in COUNTS), 2.0)
+    assert np.array_equal(apart.evidence.wealth, stream.update(policy, start, merged).evidence.wealth)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 50), st.integers(10, 400), st.integers(0, 20), st.integers(0, 20))
+def test_more_canary_errors_never_lower_the_evidence(n_canary: int, n_stable: int, k: int, k_stable: int) -> None:
+    policy = StreamPolicy(Kind.COUNTS, Prior((1.6, 3.0, 10.0), (0.3, 0.4, 0.3)), 1.25)
+    start = stream.learn(policy, stream.opening(policy), block(0, 1000, 0, 5))
+    fewer, more = (
+        float(stream.value(policy, stream.update(policy, start, block(n_canary, n_stable, errors, k_stable))))
+        for errors in (k, k + 1)
+    )
+    assert more >= fewer
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(2, 50), st.integers(10, 400), st.integers(0, 20), st.integers(0, 20))
+def test_more_stable_errors_never_raise_the_evidence(n_canary: int, n_stable: int, k: int, k_stable: int) -> None:
+    policy = shipped.count_policy()
+    start = stream.opening(policy)
+    fewer, more = (
+        float(stream.value(policy, stream.update(policy, start, block(n_canary, n_stable, k, errors))))
+        for errors in (k_stable, k_stable + 1)
+    )
+    assert more <= fewer
+
+
+@settings(max_examples=30, deadline=None)
+@given(POLICIES, st.lists(st.floats(0.1, 5000), min_size=1, max_size=30))
+def test_gaps_without_traffic_never_decide(policy: StreamPolicy, gaps: list[float]) -> None:
+    state, proof = stream.opening(policy), promotion.opening(promotion.PromotionPolicy())
+    for seconds in gaps:
+        empty = block(0, 0, 0, 0, seconds)
+        state = stream.update(policy, state, empty)
+        proof = promotion.update(promotion.PromotionPolicy(), proof, empty)
+    assert float(stream.value(policy, state)) == pytest.approx(1.0)
+    assert float(promotion.value(promotion.PromotionPolicy(), proof)) == pytest.approx(1.0)
