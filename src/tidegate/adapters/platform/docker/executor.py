@@ -118,7 +118,7 @@ class Executor:
         found = facts["Config"].get("Labels") or {}
         if labels.same_goal(found, wanted):
             return
-        if any(label.startswith(labels.PREFIX) for label in found):
+        if labels.is_ours(found):
             raise ConflictError(f"{name} exists already and was made for another release or configuration")
         raise ConflictError(
             f"a container named {name} exists already and is not Tidegate's", hint=f"docker rename {name} NEW_NAME"

@@ -20,7 +20,7 @@ class Starter:
         self._options = options
 
     async def start(self, name: str) -> None:
-        """Start a container that exists; one that runs is left alone. Raises EngineError, ConflictError, NotFoundError."""
+        """Start a container that exists; one that runs is left alone. Raises EngineError and its like."""
         async with self._engine.call(f"inspect {name}") as docker:
             facts = await docker.containers.container(name).show()
         await self._join(name, facts)
