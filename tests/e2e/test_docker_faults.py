@@ -28,9 +28,11 @@ from tests.engine import Engine
 from tidegate.adapters.platform.docker.client import Engine as Connection
 from tidegate.adapters.platform.docker.options import DockerOptions
 from tidegate.adapters.platform.docker.platform import DockerPlatform
+from tidegate.model.desired import Run
 from tidegate.model.errors import ConflictError, EngineError
 from tidegate.model.observation import ImageState, InstanceState, Observation
 from tidegate.model.operation import CreateInstance, StartInstance
+from tidegate.model.release import Image
 from tidegate.model.workload import (
     Mount,
     MountKind,
@@ -50,6 +52,15 @@ HASHED = "$2b$04$WnZdI.s/K8rgK8yBTcPCduc9NIUX/SpUmxnYa5qN2VRpo/GoEoSr."
 
 READY = Probe(ProbeKind.HTTP, port=8080, path="/ready", period_s=0.1)
 SERVING = Workload(command=SERVE, readiness=READY, stop_grace_s=0.0)
+
+
+async def listening(engine: Engine, port: int) -> None:
+    """Wait until something in the engine's namespace listens on a port."""
+    end = time.monotonic() + 10
+    tables = engine.slot.enter("cat", "/proc/net/tcp", "/proc/net/tcp6")
+    while f":{port:04X} " not in subprocess.run(tables, capture_output=True, text=True, check=True).stdout:
+        assert time.monotonic() < end
+        await asyncio.sleep(0.02)
 
 
 # -- instances that fail
@@ -141,14 +152,7 @@ async def test_a_published_port_that_a_process_holds_is_named(engine: Engine) ->
     try:
         (goal,) = goals(revision(workload=Workload(command=("sleep", "600"), ports=(PublishedPort(18098, 80),))))
         async with docker_platform(engine) as platform:
-            end = time.monotonic() + 10
-            table = subprocess.run
-            while (
-                f"{18098:04X}"
-                not in table(engine.slot.enter("cat", "/proc/net/tcp"), capture_output=True, text=True).stdout
-            ):
-                assert time.monotonic() < end
-                await asyncio.sleep(0.02)
+            await listening(engine, 18098)
             await platform.execute(CreateInstance(KEY, goal, ""))
             with pytest.raises(ConflictError, match="port 18098 of the host is taken by a process outside Docker"):
                 await platform.execute(StartInstance(NAME, ""))
@@ -276,6 +280,17 @@ async def test_a_private_image_is_pulled_with_the_docker_configs_credentials(
         assert (await settle(platform, wanted)).images[0].state is ImageState.PRESENT
 
 
+async def test_images_come_from_an_archive_too(engine: Engine, tmp_path: Path) -> None:
+    engine.docker("tag", BUSYBOX, "carried:1")
+    engine.docker("save", "--output", str(tmp_path / "image.tar"), "carried:1")
+    engine.docker("rmi", "carried:1")
+    wanted = desired(images=(Image("carried:1"),))
+    async with docker_platform(engine) as platform:
+        assert (await platform.observe(wanted)).images == ()
+        await platform.load((tmp_path / "image.tar").read_bytes())
+        assert [image.state for image in (await platform.observe(wanted)).images] == [ImageState.PRESENT]
+
+
 async def test_a_tag_that_names_another_image_now_is_not_taken_for_it(engine: Engine) -> None:
     wanted = desired(*goals(revision(digest=f"sha256:{'0' * 64}")))
     async with docker_platform(engine) as platform:
@@ -300,6 +315,28 @@ async def test_an_instance_removed_by_hand_comes_back_at_its_address(engine: Eng
     assert [i.address for i in after.instances] == [i.address for i in before.instances]
     assert after.instances[0].id != before.instances[0].id
     assert after.instances[1].id == before.instances[1].id
+
+
+async def test_our_network_removed_while_nothing_ran_is_made_again(engine: Engine) -> None:
+    (goal,) = goals(revision(workload=SERVING))
+    async with docker_platform(engine) as platform:
+        before = only(await settle(platform, desired(goal)))
+        await settle(platform, desired(replace(goal, run=Run.STOPPED)))
+        engine.docker("network", "rm", "tidegate")
+        after = only(await settle(platform, desired(goal)))
+    assert (after.id, after.address) == (before.id, before.address)
+
+
+async def test_an_address_that_somebody_took_is_left_to_them(engine: Engine) -> None:
+    (goal,) = goals(revision(workload=SERVING))
+    async with docker_platform(engine) as platform:
+        await platform.execute(CreateInstance(KEY, goal, ""))
+        address = only(await platform.observe(desired(goal))).address
+        engine.docker("run", "--detach", "--network", "tidegate", "--ip", address, BUSYBOX, "sleep", "600")
+        with pytest.raises(ConflictError, match=rf"address {address} of network tidegate is in use"):
+            await platform.execute(StartInstance(NAME, ""))
+        after = only(await settle(platform, desired(goal)))
+    assert after.address != address
 
 
 async def test_a_stopped_daemon_is_observed_and_instances_serve_on(fresh_engine: Engine) -> None:

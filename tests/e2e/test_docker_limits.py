@@ -1,4 +1,4 @@
-"""Limits of one instance hold against a neighbour that wants everything: read back from the cgroup, and seen to bite."""
+"""Limits of an instance hold against a neighbour that wants everything: read from the cgroup, and seen to bite."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ async def test_memory_is_capped_swap_included_and_only_the_hog_dies(engine: Engi
         wanted = desired(*neighbour, *goals(revision(workload=hog)))
         seen = await drive(platform, wanted, lambda o: any(i.oom_killed for i in o.instances))
         killed, alive = seen.instances
-        assert (killed.name, killed.exit_code) == (NAME, 137) or killed.exit_code is None
+        assert killed.name == NAME
         assert (alive.id, alive.started_at, alive.oom_killed) == (calm.id, calm.started_at, False)
     host = engine.inspect(NAME)["HostConfig"]
     assert (host["Memory"], host["MemorySwap"]) == (limit, limit)

@@ -34,7 +34,7 @@ class Engine:
     @property
     def local(self) -> bool:
         """Whether the engine's files are files of this machine."""
-        return self._docker is None or self._docker.docker_host.startswith("unix://")
+        return self._where().startswith("unix://")
 
     @asynccontextmanager
     async def call(self, what: str, deadline_s: float | None = None) -> AsyncIterator[Docker]:
@@ -92,10 +92,13 @@ class Engine:
                 hint="start the engine, or set DOCKER_HOST; tidegate doctor says what is missing",
             ) from None
 
+    def _where(self) -> str:
+        """The URL in use; ssh:// shows as itself here and as a socket in aiodocker's docker_host."""
+        return self.url or (self._docker._connection_info if self._docker else "unix:// (not found yet)")
+
     def _unreachable(self, message: str) -> UnreachableError:
-        where = self.url or (self._docker._connection_info if self._docker else "the local socket")
         hint = "is the engine running? tidegate doctor looks; instances go on without it only with live-restore"
-        return UnreachableError(f"Docker Engine at {where}: {message}", hint=hint)
+        return UnreachableError(f"Docker Engine at {self._where()}: {message}", hint=hint)
 
     def _translate(self, what: str, error: DockerError) -> TidegateError:
         if error.status == 900:  # aiodocker's own number for "cannot connect"

@@ -6,6 +6,7 @@ fine to remove. Values of secrets go into the create call and nowhere else.
 
 import asyncio
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +15,12 @@ from typing import Any
 from tidegate.adapters.platform.docker import labels
 from tidegate.adapters.platform.docker.client import Engine
 from tidegate.adapters.platform.docker.images import find_image
-from tidegate.adapters.platform.docker.network import Network, fixed_address
+from tidegate.adapters.platform.docker.network import Network
 from tidegate.adapters.platform.docker.options import DockerOptions
-from tidegate.adapters.platform.docker.ports import explain_port
 from tidegate.adapters.platform.docker.pull import Puller
+from tidegate.adapters.platform.docker.start import Starter
 from tidegate.adapters.platform.docker.translate import OTEL, Placement, create_body, own_network
-from tidegate.model.errors import ConflictError, EngineError, ImageError, NotFoundError, TidegateError, UsageError
+from tidegate.model.errors import ConflictError, ImageError, NotFoundError, TidegateError, UsageError
 from tidegate.model.operation import (
     CreateInstance,
     PlatformOperation,
@@ -48,6 +49,7 @@ class Executor:
         self._secrets = secrets
         self._options = options
         self._addresses = asyncio.Lock()
+        self._starter = Starter(engine, network, options)
 
     async def execute(self, operation: PlatformOperation) -> None:
         """Carry out one operation. Raises EngineError, ConflictError, or what the SecretSource raises."""
@@ -57,7 +59,7 @@ class Executor:
             case CreateInstance():
                 await self._create(operation)
             case StartInstance(name, _):
-                await self._start(name)
+                await self._starter.start(name)
             case RestartInstance(name, grace_s, _):
                 async with self._engine.call(f"restart {name}", grace_s + CALL_S + self._options.start_deadline_s) as d:
                     await d.containers.container(name).restart(t=math.ceil(grace_s))
@@ -116,48 +118,11 @@ class Executor:
         found = facts["Config"].get("Labels") or {}
         if labels.same_goal(found, wanted):
             return
-        if any(label.startswith(labels.PREFIX) for label in found):
+        if labels.is_ours(found):
             raise ConflictError(f"{name} exists already and was made for another release or configuration")
         raise ConflictError(
             f"a container named {name} exists already and is not Tidegate's", hint=f"docker rename {name} NEW_NAME"
         )
-
-    async def _start(self, name: str) -> None:
-        async with self._engine.call(f"inspect {name}") as docker:
-            facts = await docker.containers.container(name).show()
-        await self._join(name, facts)
-        try:
-            async with self._engine.call(f"start {name}", self._options.start_deadline_s) as docker:
-                await docker.containers.container(name).start()
-        except EngineError as error:
-            if explained := await explain_port(self._engine, name, error.message):
-                raise explained from None
-            if error.message.endswith("Address already in use"):
-                raise await self._address_lost(name, facts) from None
-            raise
-
-    async def _address_lost(self, name: str, facts: dict[str, Any]) -> ConflictError:
-        """Somebody took the fixed address while nothing reserved it. A container that never ran is made anew."""
-        address = fixed_address((facts["NetworkSettings"].get("Networks") or {}).get(self._options.network))
-        if facts["State"]["Status"] == "created":
-            await self._remove(name)
-        return ConflictError(
-            f"{name}: address {address} of network {self._options.network} is in use by another container",
-            hint=f"docker network inspect {self._options.network} shows whose it is",
-        )
-
-    async def _join(self, name: str, facts: dict[str, Any]) -> None:
-        """Join further networks before the start: the engine takes only one at creation below API 1.44."""
-        listed = (facts["Config"].get("Labels") or {}).get(labels.NETWORKS, "")
-        joined = facts["NetworkSettings"].get("Networks") or {}
-        for wanted in (network for network in listed.split(",") if network and network not in joined):
-            try:
-                async with self._engine.call(f"connect {name} to network {wanted}") as docker:
-                    await (await docker.networks.get(wanted)).connect({"Container": name})
-            except NotFoundError:
-                raise EngineError(
-                    f"{name}: network {wanted} does not exist on this host", hint=f"docker network create {wanted}"
-                ) from None
 
     async def _stop(self, name: str, grace_s: float) -> None:
         try:
@@ -182,7 +147,8 @@ def _read_seccomp(body: dict[str, Any]) -> None:
     """The command line sends a seccomp profile's content, not its path; so do we."""
     options: list[str] = body["HostConfig"].get("SecurityOpt") or []
     for index, option in enumerate(options):
-        name, _, value = option.replace(":", "=", 1).partition("=")
+        name, *rest = re.split("[=:]", option, maxsplit=1)
+        value = "".join(rest)
         if name == "seccomp" and value not in ("unconfined", "builtin", "default") and not value.startswith("{"):
             try:
                 options[index] = f"seccomp={Path(value).read_text()}"

@@ -51,6 +51,11 @@ def filters(key: AgentKey) -> list[str]:
     return [f"{KIND}={INSTANCE}", f"{AGENT}={key.agent}", f"{ENVIRONMENT}={key.environment}"]
 
 
+def is_ours(found: Mapping[str, str]) -> bool:
+    """Whether Tidegate made the container. Other labels of ours may come with an image; these never do."""
+    return KIND in found and AGENT in found
+
+
 def same_goal(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Whether a container that exists already is the one that was going to be created."""
     return all(found.get(label) == wanted.get(label) for label in IDENTITY)

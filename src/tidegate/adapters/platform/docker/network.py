@@ -59,9 +59,16 @@ class Network:
     def __init__(self, engine: Engine, options: DockerOptions) -> None:
         self._engine = engine
         self._options = options
+        self._known: tuple[ipaddress.IPv4Network, str] | None = None
+
+    def forget(self) -> None:
+        """Look at the engine again next time: somebody removed the network."""
+        self._known = None
 
     async def ensure(self) -> tuple[ipaddress.IPv4Network, str]:
         """Subnet and gateway address of our network, which is made if it is not there."""
+        if self._known is not None:
+            return self._known
         async with self._engine.call(f"network {self._options.network}") as docker:
             found = await self._find(docker)
             if found is None:
@@ -69,6 +76,7 @@ class Network:
                 found = await self._find(docker)
         if found is None:
             raise NotFoundError(f"network {self._options.network} vanished right after it was made")
+        self._known = found
         return found
 
     async def pick(self, name: str) -> str:

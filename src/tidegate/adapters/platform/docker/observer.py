@@ -122,7 +122,7 @@ async def _containers(docker: Docker, key: AgentKey) -> dict[str, Mapping[str, A
         docker.containers.list(all=True, filters=_json_filters({"name": [f"^/{re.escape(str(key))}[.]r[0-9]+[.]"]})),
     )
     labelled = {container.id for container in listed[0]}
-    adopted = {container.id for container in listed[1] if not _ours(container._container.get("Labels") or {})}
+    adopted = {container.id for container in listed[1] if not labels.is_ours(container._container.get("Labels") or {})}
     ids = sorted(labelled | adopted)
     inspected = await asyncio.gather(*(_inspect(docker, id) for id in ids))
     return {id: facts for id, facts in zip(ids, inspected, strict=True) if facts is not None}
@@ -141,13 +141,9 @@ def _json_filters(filters: Mapping[str, list[str]]) -> str:
     return json.dumps(filters)
 
 
-def _ours(found: Mapping[str, str]) -> bool:
-    return any(label.startswith(labels.PREFIX) for label in found)
-
-
 def _adopted_revision(key: AgentKey, facts: Mapping[str, Any]) -> int | None:
     """The revision in the name of a container that has none of our labels; None for one that has."""
-    if _ours(facts["Config"].get("Labels") or {}):
+    if labels.is_ours(facts["Config"].get("Labels") or {}):
         return None
     match = re.fullmatch(rf"/{re.escape(str(key))}\.r(\d+)\..*", str(facts["Name"]))
     return int(match[1]) if match else 0

@@ -34,7 +34,7 @@ class Adopter:
         async with self._engine.call(f"inspect {container}") as docker:
             facts = await docker.containers.container(container).show()
             image = await docker.images.inspect(str(facts["Image"]))
-        if any(label.startswith(labels.PREFIX) for label in facts["Config"].get("Labels") or {}):
+        if labels.is_ours(facts["Config"].get("Labels") or {}):
             raise ConflictError(f"{container} is an instance of Tidegate's already", hint="tidegate status shows it")
         return read_adoption(facts, image)
 
