@@ -227,7 +227,7 @@ async def _threads(docker: aiodocker.Docker, options: Options) -> int:
 
 
 _ENTRY = f"""umask 077
-mkdir -p {names.XDS} {names.FRAGMENTS} {names.TLS}
+mkdir -p {names.XDS} {names.TLS}
 for kind in lds cds; do
   [ -s {names.XDS}/$kind.json ] || printf '{{"resources":[],"version_info":"0"}}\\n' > {names.XDS}/$kind.json
 done

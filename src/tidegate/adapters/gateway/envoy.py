@@ -209,11 +209,14 @@ class EnvoyGateway:
 
     async def _to(self, session: Session, book: Book, fragment: Fragment | None, want: Config) -> None:
         """The three stages, each a commit. The fragment goes with the first, so that any other writer carries on."""
-        for stage in (stages.grow, stages.switch):
-            step = stage(book.files, want)
-            if step.files or fragment is not None:
-                book = self._book = await volume.commit(session, book, Change(fragment, step.files))
-                fragment = None
+        step = stages.grow(book.files, want)
+        if step.files:
+            book = self._book = await volume.commit(session, book, Change(fragment, step.files))
+            await force.wait_for(session, step.expect)
+            fragment = None
+        step = stages.switch(book.files, want)
+        if step.files or fragment is not None:
+            book = self._book = await volume.commit(session, book, Change(fragment, step.files))
             await force.wait_for(session, step.expect)
         going = stages.leaving(book.files, want)
         busy = await force.busy(session) if going else frozenset()

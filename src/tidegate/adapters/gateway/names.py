@@ -11,7 +11,8 @@ LABEL = "dev.tidegate"
 VOLUME = "/config"
 """Where the volume is mounted in the gateway's container."""
 XDS = f"{VOLUME}/xds"
-FRAGMENTS = f"{VOLUME}/fragments"
+"""Envoy's files and ours, in one directory, so that one rename program moves all of a commit's."""
+FRAGMENT = "fragment."
 TLS = f"{VOLUME}/tls"
 
 _SUFFIX = {RouteProtocol.HTTP: "", RouteProtocol.HTTP2: "/h2", RouteProtocol.GRPC: "/h2", RouteProtocol.TCP: "/tcp"}
@@ -74,7 +75,7 @@ def split_file(port: int) -> str:
 
 def fragment_file(key: AgentKey) -> str:
     """File of an agent's fragment."""
-    return f"{key}.json"
+    return f"{FRAGMENT}{key}.json"
 
 
 def tls_id(tls: Tls) -> str:

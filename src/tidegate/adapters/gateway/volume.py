@@ -1,13 +1,13 @@
 """The gateway's volume: every agent's fragment and Envoy's files, read and changed by scripts in the container's shell.
 
-    fragments/generation      a number that every commit raises; a commit names the one it has read (compare-and-set)
-    fragments/AGENT.ENV.json  what one agent wants
-    xds/*.json                what Envoy watches
-    lock                      "ID PID" of the shell that commits at this moment
+    xds/generation               a number that every commit raises; a commit names the one it has read
+    xds/fragment.AGENT.ENV.json  what one agent wants
+    xds/*.json                   what Envoy watches
+    lock                         "ID PID" of the shell that commits at this moment
 
 A commit is one script: take the lock, compare the generation, rename files into place, let go. The controller never
 holds the lock while it waits. A lock whose shell no longer lives (or, of another container, is older than LOCK_S) is
-broken. Texts are flushed to disk before they are renamed.
+broken. A commit is on disk before it returns.
 """
 
 import shlex
@@ -57,17 +57,14 @@ class StaleError(GatewayError):
 
 async def read(session: Session) -> Book:
     """The volume's content. Generation first: a commit during the reading is then noticed by the next commit."""
-    script = (
-        f"cd {names.VOLUME} && cat fragments/{GENERATION} 2>/dev/null; echo; "
-        "grep -sH '' fragments/*.json xds/*.json || true"
-    )
+    script = f"cd {names.XDS} && cat {GENERATION} 2>/dev/null; echo; grep -sH '' *.json || true"
     status, output = await session.run(script)
     if status:
         raise GatewayError(f"the gateway's volume cannot be read: {session.errors()}")
     lines = output.splitlines()
     contents = dict(_cut(line) for line in lines[1:] if ".json:{" in line)
-    fragments = tuple(read_fragment(text) for path, text in contents.items() if path.startswith("fragments/"))
-    files = {path.removeprefix("xds/"): text for path, text in contents.items() if path.startswith("xds/")}
+    fragments = tuple(read_fragment(text) for name, text in contents.items() if name.startswith(names.FRAGMENT))
+    files = {name: text for name, text in contents.items() if not name.startswith(names.FRAGMENT)}
     return Book(lines[0].strip() if lines else "", fragments, files)
 
 
@@ -89,35 +86,30 @@ async def commit(session: Session, book: Book, change: Change) -> Book:
 
 
 def script_of(expected: str, generation: str, change: Change) -> str:
-    """The commit as a shell script. Pure."""
-    records = {GENERATION: generation}
-    if change.fragment is not None:
-        records = {names.fragment_file(change.fragment.key): write_fragment(change.fragment), **records}
-    stage = f"{names.VOLUME}/stage.$$"
-    texts = [(f"fragments/{name}", text) for name, text in records.items()]
-    texts += [(f"xds/{name}", text) for name, text in change.files.items()]
-    staged = " ".join(f"$s/{shlex.quote(path)}" for path, _ in texts)
-    moves = [_move("fragments", records)] + ([_move("xds", change.files)] if change.files else [])
-    if change.deletes:
-        moves.append("rm -f " + " ".join(f"{names.XDS}/{shlex.quote(name)}" for name in change.deletes))
+    """The commit as a shell script. Pure.
+
+    Few programs are started, because each costs a millisecond: the shell itself writes and compares.
+    """
+    texts = (
+        {} if change.fragment is None else {names.fragment_file(change.fragment.key): write_fragment(change.fragment)}
+    )
+    texts |= {GENERATION: generation, **change.files}
+    quoted = {shlex.quote(name): shlex.quote(text) for name, text in texts.items()}
+    kept = " ".join(name for name in quoted if name != GENERATION) or "."  # a lost number is harmless: all read again
+    deletes = " ".join(map(shlex.quote, change.deletes))
+    moves = f"mv -f {' '.join(f'$s/{name}' for name in quoted)} {names.XDS}/ && cd {names.XDS}"
     return "\n".join(
         [
-            f"s={stage}; [ -d $s ] || mkdir -p $s/fragments $s/xds",
-            *(f"printf '%s\\n' {shlex.quote(text)} > $s/{shlex.quote(path)} &&" for path, text in texts),
-            f"sync -d {staged} && {{",
+            f"s={names.VOLUME}/stage.$$; [ -d $s ] || mkdir -p $s",
+            *(f"printf '%s\\n' {text} > $s/{name} &&" for name, text in quoted.items()),
+            "{",
             _LOCK,
-            f"g=; [ ! -s {names.FRAGMENTS}/{GENERATION} ] || read -r g < {names.FRAGMENTS}/{GENERATION}",
+            f"g=; [ ! -s {names.XDS}/{GENERATION} ] || read -r g < {names.XDS}/{GENERATION}",
             f"if [ $r != 0 ]; then :; elif [ \"$g\" != '{expected}' ]; then r={STALE}; else",
-            " &&\n".join(moves),
-            "r=$?; fi",
-            f"[ $r = {LOCKED} ] || rm -f {names.VOLUME}/lock; (exit $r); }}",
+            moves + (f" && rm -f {deletes}" if deletes else "") + f" && sync -d {kept}",
+            f"r=$?; fi; [ $r = {LOCKED} ] || rm -f {names.VOLUME}/lock; (exit $r); }}",
         ]
     )
-
-
-def _move(directory: str, files: Mapping[str, str]) -> str:
-    listed = " ".join(f"$s/{directory}/{shlex.quote(name)}" for name in files)
-    return f"mv -f {listed} {names.VOLUME}/{directory}/"
 
 
 def _cut(line: str) -> tuple[str, str]:
