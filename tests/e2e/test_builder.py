@@ -154,7 +154,11 @@ async def test_a_tag_that_is_not_unique_is_refused(builder: EngineBuilder, agent
 @pytest.mark.parametrize(
     ("dockerfile", "expected", "hint"),
     [
-        ("FROM tidegate/base-busybox\nRUN seq 1 80; echo broken >&2; exit 7\n", "returned a non-zero code: 7", "lines"),
+        (
+            "FROM tidegate/base-busybox\nRUN exec 2>&1; seq 1 80; echo broken >&2; exit 7\n",
+            "returned a non-zero code: 7",
+            "lines",
+        ),
         ("FROM 127.0.0.1:9/base:1\n", "127.0.0.1:9", "docker load"),
         ("FROM tidegate/base-busybox\nRUN --mount=type=cache,target=/x true\n", "mount", "BuildKit"),
         ("FORM x\n", "unknown instruction: FORM", ""),
