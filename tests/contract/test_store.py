@@ -2,13 +2,14 @@
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import create_engine, text
 from sqlalchemy.exc import DatabaseError
 
+from tests.postgres import server, unavailable
 from tidegate.adapters.store.opening import State, open_state
 from tidegate.model import spec
 from tidegate.model.decision import Decision
@@ -36,9 +37,24 @@ def decision(replicas: int = 1, events: int = 0, answers: tuple[Answer, ...] = (
     return Decision(state, Desired(KEY), happened, answers)
 
 
-@pytest.fixture(params=["sqlite"])
-async def location(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    return str(tmp_path / "tidegate.db")
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    if reason := unavailable():
+        pytest.skip(reason)
+    with server() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def location(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "sqlite":
+        return str(tmp_path / "tidegate.db")
+    monkeypatch.setenv("HOME", str(tmp_path))  # where the reserve of a server's client lives
+    url: str = request.getfixturevalue("postgres")
+    with create_engine(url).begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    return url
 
 
 @pytest.fixture
@@ -210,6 +226,24 @@ async def test_a_restarted_holder_shuts_its_former_self_out(state: State) -> Non
     assert await state.lease.acquire("a", 10.0, 0.0) == 1
     assert await state.lease.acquire("a", 10.0, 1.0) == 2
     assert not await state.lease.renew("a", 1, 10.0, 1.0)
+
+
+async def test_a_decision_in_the_reserve_is_there_after_opening_again(state: State, epoch: int, location: str) -> None:
+    await state.store.save(decision(replicas=1, events=1), epoch)
+    await state.store.save_in_reserve(decision(replicas=5, events=2), epoch)
+    again = await open_state(location)
+    loaded = await again.store.load(KEY)
+    assert loaded is not None
+    assert loaded.replicas == 5
+    assert len(await again.journal.events(KEY)) == 3
+    await again.close()
+
+
+async def test_many_open_a_fresh_state_at_once(location: str) -> None:
+    states = await asyncio.gather(*(open_state(location) for _ in range(4)))
+    assert await asyncio.gather(*(state.store.keys() for state in states)) == [()] * 4
+    for state in states:
+        await state.close()
 
 
 async def test_of_many_that_ask_at_once_one_gets_the_lease(location: str) -> None:

@@ -19,11 +19,17 @@ IMAGE = Image("logship:1.2.0-0123456789ab", "sha256:aa")
     [
         ("logship", "1.2.0", "logship:1.2.0-0123456789ab"),
         ("localhost:5000/team/logship", "1.2.0-rc.1", "localhost:5000/team/logship:1.2.0-rc.1-0123456789ab"),
+        ("logship", "7", "logship:7-0123456789ab"),
         ("logship", "1.2.0+build.7", "logship:1.2.0_build.7-0123456789ab"),
     ],
 )
 def test_a_tag_says_version_and_commit(repository: str, version: str, expected: str) -> None:
     assert image_tag(repository, version, COMMIT) == expected
+
+
+@pytest.mark.parametrize("reference", ["logship:1", "a.b/c:x", "host:5000/a/b-c__d:1", "localhost/a:v_1"])
+def test_a_tag_that_says_something_is_taken(reference: str) -> None:
+    assert check_tag(reference) == reference
 
 
 @pytest.mark.parametrize(

@@ -58,9 +58,9 @@ def precedence(version: str) -> tuple[object, ...]:
 
 
 # Source: https://github.com/distribution/reference (grammar of references), without digests.
+PART = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 REFERENCE = re.compile(
-    r"(?P<name>[a-zA-Z0-9][a-zA-Z0-9.-]*(:\d+)?(/[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*)*)(:(?P<tag>[\w][\w.-]{0,127}))?",
-    re.ASCII,
+    rf"(?P<name>(?:[a-zA-Z0-9][a-zA-Z0-9.-]*(?::\d+)?/)?{PART}(?:/{PART})*)(?::(?P<tag>[\w][\w.-]{{0,127}}))?", re.ASCII
 )
 
 

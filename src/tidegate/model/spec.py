@@ -46,8 +46,9 @@ class Canary:
 class Rolling:
     """Replace instances a few at a time. Traffic follows the instances that are ready.
 
-    `max_surge` more than the replicas may exist and `max_unavailable` fewer may be ready, each a number ("1") or a percentage
-    ("25%"; surge rounds up, unavailable down, as Kubernetes does it). Surge 0 stops first, unavailable 0 starts first.
+    `max_surge` more than the replicas may exist and `max_unavailable` fewer may be ready, each a number ("1") or a
+    percentage ("25%"; surge rounds up, unavailable down, as Kubernetes does it). Surge 0 stops first, unavailable 0
+    starts first.
     """
 
     max_surge: str = "25%"

@@ -6,6 +6,7 @@ All stages of a Dockerfile run in their order; `RUN --mount` and here-documents 
 import asyncio
 import hashlib
 import json
+import re
 from collections import deque
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -27,6 +28,12 @@ INPUTS = "dev.tidegate.build"
 """Label that holds the fingerprint of everything that went into a build."""
 
 QUICK_S = 15.0
+
+NO_CONNECTION = 900
+"""aiodocker's own status for an engine that cannot be connected to."""
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""The engine paints a build's standard error red."""
 
 
 class EngineBuilder:
@@ -73,9 +80,15 @@ class EngineBuilder:
                 data=packed,
                 timeout=aiohttp.ClientTimeout(total=None, sock_connect=QUICK_S),
             ) as response:
-                async for message in _messages(response):
-                    self._take(message, parameters["t"], lines)
+                try:
+                    async for message in _messages(response):
+                        self._take(message, parameters["t"], lines)
+                finally:
+                    # Closed, not returned to the pool: the engine ends a build that nobody listens to.
+                    response.close()
         except DockerError as error:
+            if error.status == NO_CONNECTION:
+                raise _unreachable(error.message) from error
             raise _failed(parameters["t"], error.message, lines) from error
         except aiohttp.ClientError as error:
             raise UnreachableError(
@@ -86,8 +99,8 @@ class EngineBuilder:
     def _take(self, message: dict[str, Any], tag: str, lines: deque[str]) -> None:
         if "error" in message:
             raise _failed(tag, str(message["error"]).strip(), lines)
-        text = str(message.get("stream", ""))
-        for line in text.rstrip("\n").split("\n") if text.strip() else ():
+        text = COLOUR.sub("", str(message.get("stream", "")))
+        for line in filter(str.strip, text.split("\n")):
             lines.append(line)
             self._progress(line)
 
@@ -99,11 +112,15 @@ class EngineBuilder:
         except DockerError as error:
             if error.status == 404:
                 return None
+            if error.status == NO_CONNECTION:
+                raise _unreachable(error.message) from error
             raise ImageError(f"the engine does not show {tag}: {error.message}") from error
         except (aiohttp.ClientError, TimeoutError) as error:
-            raise UnreachableError(
-                f"the engine does not answer: {error}", hint="tidegate doctor looks at it"
-            ) from error
+            raise _unreachable(str(error) or f"no answer within {QUICK_S:g} s") from error
+
+
+def _unreachable(why: str) -> UnreachableError:
+    return UnreachableError(f"the engine does not answer: {why}", hint="tidegate doctor looks at the engine")
 
 
 def _parameters(tag: str, labels: dict[str, str], options: BuildOptions) -> dict[str, str]:
@@ -149,6 +166,8 @@ HINTS = (
     ("no space left", "free space where the engine keeps its images: docker system df, docker system prune"),
     ("failed to reach build target", "set build.target in tidegate.yaml to a stage of the Dockerfile"),
     ("pull access denied", "the base image is not on this host and cannot be pulled: check its name and docker login"),
+    ("connection refused", "the base image is not on this host and no registry answers: load it with docker load"),
+    ("i/o timeout", "the base image is not on this host and no registry answers: load it with docker load"),
     ("no such host", "the base image is not on this host and no registry can be reached: load it with docker load"),
 )
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
@@ -32,7 +32,7 @@ def connect(location: str) -> Engine:
     """An engine for the location. A transaction begins as a writer only when `write` is among its options."""
     path = file_of(location)
     if path is None:
-        return create_engine(location)
+        return _server(location)
     prepare(path)
     # pysqlite's own transaction handling begins late and only as a reader, so it is off (isolation_level None) and
     # BEGIN is ours: a writer asks for the lock at once and waits for it, instead of failing when it upgrades.
@@ -44,6 +44,21 @@ def connect(location: str) -> Engine:
     event.listen(engine, "connect", _configure)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _server(location: str) -> Engine:
+    """PostgreSQL by psycopg, with its waits bounded like SQLite's."""
+    url = make_url(location).set(drivername="postgresql+psycopg")
+    limits = f"-c lock_timeout={BUSY_S:.0f}s -c statement_timeout={CALL_S:.0f}s"
+    try:
+        return create_engine(
+            url, poolclass=NullPool, connect_args={"connect_timeout": round(BUSY_S), "options": limits}
+        )
+    except ModuleNotFoundError as error:
+        raise StoreError(
+            "the state is on a PostgreSQL server, and its driver is not installed",
+            hint="pip install 'tidegate[postgresql]'",
+        ) from error
 
 
 def _configure(connection: Any, _record: Any) -> None:

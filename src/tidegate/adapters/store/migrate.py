@@ -18,6 +18,9 @@ KNOWN = ("0001",)
 
 LOCK_S = 60.0
 
+SERVER_LOCK = 0x71DE6A7E
+"""Number of PostgreSQL's advisory lock under which the tables are made."""
+
 
 def migrate(engine: Engine, file: Path | None) -> None:
     """Make or upgrade the tables. Raises StoreError for a newer Tidegate's database, or one that is not Tidegate's."""
@@ -28,6 +31,8 @@ def migrate(engine: Engine, file: Path | None) -> None:
                 return
         lock = _locked(file) if file is not None else nullcontext()
         with lock, engine.execution_options(write=True).begin() as connection:
+            if file is None:
+                connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({SERVER_LOCK})")
             if _current(connection, where) != KNOWN[-1]:
                 _run(connection)
     except SQLAlchemyError as error:

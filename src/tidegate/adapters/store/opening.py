@@ -1,6 +1,7 @@
 """Open the state: the tables are brought up to date, and what the reserve holds is folded in."""
 
 import asyncio
+import os
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,4 +66,4 @@ def _reserve_of(file: Path | None) -> Path:
     """Beside the file; for a database server in the user's state folder, on this machine's disk."""
     if file is not None:
         return file.with_name(f"{file.name}.reserve")
-    return Path(locate({})).with_name("server.reserve")
+    return Path(locate({**os.environ, "TIDEGATE_STATE": ""})).with_name("server.reserve")

@@ -53,6 +53,7 @@ class Reserve:
             return
         partial = self.path.with_name(f"{self.path.name}.{os.getpid()}.partial")
         try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             handle = os.open(partial, os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600)
             try:
                 head = MAGIC + secrets.token_hex(8).encode()
