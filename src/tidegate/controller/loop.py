@@ -122,6 +122,7 @@ class AgentLoop:
             return []
         with suppress(StoreError):
             await self._ports.store.save_in_reserve(decision, self._lease.epoch)
+            self._state = decision.state
         return await self._executor.traffic(traffic)
 
     async def _tell(self, done: list[Done]) -> None:

@@ -9,42 +9,21 @@ move (again and again until nothing moves), the restarts, what has drained. Inva
 - While the engine cannot be reached nothing is decided and no deadline runs.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from tidegate.core import analysis, faults, healing, intents, notices, shape, strategies
-from tidegate.core.strategies import Advance, Done, Stay, Wait
+from tidegate.core import analysis, healing, intents, notices, shape
+from tidegate.core.alarm import alarm
+from tidegate.core.moves import Move, Note, weight_event
+from tidegate.core.phases import PHASES
 from tidegate.core.transitions import allowed
 from tidegate.core.view import View
 from tidegate.model.decision import Decision, Facts
-from tidegate.model.desired import instance_name
 from tidegate.model.event import Event, EventKind
 from tidegate.model.intent import Answer
-from tidegate.model.observation import ImageState
-from tidegate.model.rollout import AgentState, Hold, PauseKind, Phase, Retiring, Rollout
-from tidegate.model.spec import OnFail
-from tidegate.model.verdict import MetricState, Outcome
+from tidegate.model.rollout import AgentState, PauseKind, Phase, Retiring, Rollout
+from tidegate.model.verdict import MetricState
 
 MOST_MOVES = 64
-
-
-@dataclass(frozen=True)
-class Move:
-    """A move to another phase, with the fields of the rollout that change with it."""
-
-    to: Phase
-    because: str
-    fault: str = ""
-    hold: Hold | None = None
-    weight: int | None = None
-
-
-@dataclass(frozen=True)
-class Note:
-    """No move: the phase stays, and this is what it waits for. `rollout` carries what changed within the phase."""
-
-    rollout: Rollout
-    event: Event | None = None
 
 
 def decide(state: AgentState, facts: Facts) -> Decision:
@@ -116,10 +95,10 @@ def _advance(state: AgentState, facts: Facts) -> tuple[AgentState, tuple[Event, 
         if state.active is None:
             break
         view = View(state, state.active, facts)
-        result = _alarm(view) or PHASES[state.active.phase](view)
+        result = alarm(view) or PHASES[state.active.phase](view)
         match result:
             case Move():
-                state, told = _apply(state, result, facts.now)
+                state, told = _apply(view, result)
                 events += told
             case Note(rollout, event):
                 events += (event,) if event else ()
@@ -129,9 +108,8 @@ def _advance(state: AgentState, facts: Facts) -> tuple[AgentState, tuple[Event, 
     return state, events
 
 
-def _apply(state: AgentState, move: Move, now: float) -> tuple[AgentState, tuple[Event, ...]]:
-    rollout = state.active
-    assert rollout is not None
+def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
+    state, rollout, now = view.state, view.rollout, view.now
     assert allowed(rollout.phase, move.to), f"{rollout.phase} -> {move.to} is not in the table"
     after = replace(
         rollout,
@@ -153,10 +131,10 @@ def _apply(state: AgentState, move: Move, now: float) -> tuple[AgentState, tuple
     number = rollout.candidate.number
     events = [Event(now, state.key, EventKind.PHASE, move.because, number, {"from": rollout.phase, "to": move.to})]
     if after.weight != rollout.weight:
-        events.append(_weight_event(state, after, rollout.weight, move.because, now))
+        events.append(weight_event(view, after, move.because))
     state = replace(state, rollout=after)
     if move.to.ended:
-        state = _end(state, after, now)
+        state = _end(state, after, view.facts)
         events.append(notices.of(state, after, now))
     return state, tuple(events)
 
@@ -165,213 +143,18 @@ def _metrics(rollout: Rollout, now: float) -> tuple[MetricState, ...]:
     return analysis.begin(rollout.analysis, now, rollout.candidate.workload.takes_traffic)
 
 
-def _weight_event(state: AgentState, after: Rollout, before: int, because: str, now: float) -> Event:
-    number = after.candidate.number
-    return Event(now, state.key, EventKind.WEIGHT, because, number, {"from": before, "to": after.weight})
-
-
-def _end(state: AgentState, rollout: Rollout, now: float) -> AgentState:
+def _end(state: AgentState, rollout: Rollout, facts: Facts) -> AgentState:
     """Whoever serves no longer drains; whoever was promoted is stable."""
     leaving = state.stable if rollout.phase is Phase.PROMOTED else rollout.candidate
     retiring = state.retiring
     if leaving is not None and not (rollout.phase is Phase.FAILED and state.stable is None):
-        count = max(state.replicas, 1)
-        names = tuple(instance_name(state.key, leaving.runs_as, index) for index in range(1, count + 1))
+        names = tuple(instance.name for instance in facts.observation.of_revision(leaving.runs_as))
         patience = rollout.strategy.drain_s if leaving.workload.takes_traffic else 0.0
-        retiring += (Retiring(leaving, names, now + patience),)
+        retiring += (Retiring(leaving, names, facts.now + patience),)
     if rollout.phase is not Phase.PROMOTED:
         return replace(state, retiring=retiring)
     history = (*state.history, rollout.candidate)[-max(rollout.rollback.history, 2) :]
     return replace(state, stable=rollout.candidate, history=history, retiring=retiring)
-
-
-def _alarm(view: View) -> Move | None:
-    """Hard facts and failing verdicts, looked at first in every phase but the way back."""
-    rollout = view.rollout
-    if rollout.phase is Phase.REVERTING:
-        return None
-    started = rollout.phase not in (Phase.PREPARING, Phase.STARTING)
-    fault = faults.refused(rollout, view.facts.failures, view.state)
-    fault = fault or faults.hard_fault(view.state, rollout, view.candidates)
-    fault = fault or (faults.unready_fault(view.candidates) if started else "")
-    if fault:
-        return _turn_back(view, fault)
-    verdict = rollout.verdict
-    if verdict is None or verdict.outcome is not Outcome.FAIL or rollout.guard_failed:
-        return None
-    worst = [m for m in verdict.metrics if m.outcome is Outcome.FAIL and m.on_fail is not OnFail.NOTIFY]
-    if any(m.on_fail is OnFail.ABORT for m in worst):
-        return _turn_back(view, verdict.because)
-    return _pause(view, verdict.because)
-
-
-def _turn_back(view: View, fault: str) -> Move | None:
-    """Back to stable; where there is no way back (first release, an undo that already serves), a person decides."""
-    rollout = view.rollout
-    serving = rollout.weight > 0
-    if serving and view.first:
-        return _pause(view, f"{fault}; there is no earlier revision to go back to")
-    if serving and rollout.candidate.undo_of is not None:
-        return _pause(view, f"{fault}; a rollback is not rolled back")
-    return Move(Phase.REVERTING, fault, fault=fault, weight=strategies.retreat(view))
-
-
-def _pause(view: View, because: str) -> Move | None:
-    if view.rollout.phase is Phase.PAUSED:
-        return None
-    return Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, view.rollout.phase, because))
-
-
-def _note(view: View, because: str) -> Note:
-    return Note(replace(view.rollout, because=because))
-
-
-def _preparing(view: View) -> Move | Note:
-    image, detail = view.image_state
-    reference = view.rollout.candidate.release.image.reference
-    if image is ImageState.FAILED:
-        return Move(Phase.REVERTING, f"image {reference}: {detail}", fault=f"image {reference}: {detail}")
-    if image is ImageState.PRESENT:
-        return Move(Phase.STARTING, f"image {reference} is on the host")
-    if view.waited > view.rollout.strategy.progress_deadline_s:
-        fault = f"image {reference} was not on the host within {view.rollout.strategy.progress_deadline_s:g} s"
-        return Move(Phase.REVERTING, fault, fault=fault)
-    return _note(view, f"waiting for image {reference}" + (f": {detail}" if detail else ""))
-
-
-def _starting(view: View) -> Move | Note:
-    rollout = view.rollout
-    needed = strategies.needed_to_begin(view)
-    if view.ready_candidates >= needed:
-        ready = f"{needed} instance{'s' if needed > 1 else ''} of revision {rollout.candidate.title} ready"
-        return Move(Phase.PROGRESSING, f"{ready} after {view.waited:.1f} s")
-    return _late(view, rollout.rollback.ready_deadline_s) or _note(
-        view, f"{view.ready_candidates} of {needed} instances ready"
-    )
-
-
-def _late(view: View, deadline_s: float) -> Move | None:
-    """The deadline for readiness: only once every instance that runs has been asked."""
-    asked = all(instance.ready is not None for instance in view.candidates)
-    if view.waited <= deadline_s or not asked:
-        return None
-    unready = next((i for i in view.candidates if not i.ready), None)
-    if unready is None:
-        fault = f"instances were not created within {deadline_s:g} s"
-    else:
-        fault = faults.with_log(
-            f"{unready.name} was not ready within {deadline_s:g} s ({unready.probe_detail})", unready
-        )
-    return _turn_back(view, fault)
-
-
-def _progressing(view: View) -> Move | Note:
-    rollout = view.rollout
-    if view.waited > rollout.strategy.progress_deadline_s:
-        return _stuck(view, rollout.strategy.progress_deadline_s)
-    match strategies.progress(view):
-        case Stay(because):
-            return _note(view, because)
-        case Wait(hold):
-            return Move(Phase.PAUSED, hold.because, hold=hold)
-        case Done(because):
-            return Move(Phase.PROMOTING, because)
-        case Advance(because, weight) if weight != rollout.weight:
-            after = replace(rollout, weight=weight, because=because)
-            return Note(after, _weight_event(view.state, after, rollout.weight, because, view.now))
-        case Advance(because):
-            return Note(replace(rollout, cursor=rollout.cursor + 1, cursor_since=view.now, because=because))
-
-
-def _stuck(view: View, deadline_s: float) -> Move:
-    """No progress in time: the candidate's fault when it is not ready, a person's matter when it is something else."""
-    because = f"no progress within {deadline_s:g} s: {view.rollout.because}"
-    unready = [instance for instance in view.candidates if not instance.ready]
-    move = _turn_back(view, because) if unready else None
-    return move or Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, Phase.PROGRESSING, because))
-
-
-def _paused(view: View) -> Move | Note:
-    hold = view.rollout.hold
-    assert hold is not None
-    if hold.until is not None and view.now >= hold.until:
-        return Move(hold.resume_to, f"the pause is over: {hold.because}")
-    return _note(view, hold.because)
-
-
-def _promoting(view: View) -> Move | Note:
-    rollout = view.rollout
-    if view.ready_candidates < view.state.replicas:
-        waiting = f"{view.ready_candidates} of {view.state.replicas} instances ready for 100 %"
-        return _late(view, rollout.rollback.switch_deadline_s) or _note(view, waiting)
-    if rollout.weight != 100:
-        because = f"all {view.state.replicas} instances ready: 100 % to revision {rollout.candidate.title}"
-        after = replace(rollout, weight=100, because=because)
-        return Note(after, _weight_event(view.state, after, rollout.weight, because, view.now))
-    if view.share_applied(100):
-        return Move(Phase.BAKING, f"100 % is applied; baking for {rollout.strategy.bake_s:g} s")
-    if view.waited > rollout.rollback.switch_deadline_s:
-        because = f"the gateway did not apply 100 % within {rollout.rollback.switch_deadline_s:g} s"
-        return Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, Phase.PROMOTING, because))
-    return _note(view, "the gateway has not applied 100 % yet")
-
-
-def _baking(view: View) -> Move | Note:
-    rollout = view.rollout
-    left = rollout.strategy.bake_s - view.waited
-    if left > 0:
-        return _note(view, f"baking for {rollout.strategy.bake_s:g} s")
-    verdict = rollout.verdict
-    sure = verdict is None or verdict.outcome is Outcome.PASS or view.first or rollout.approved_by
-    if sure:
-        proof = verdict.because if verdict and verdict.outcome is Outcome.PASS else _other_proof(view)
-        return Move(Phase.PROMOTED, f"revision {rollout.candidate.title} is promoted: {proof}")
-    assert verdict is not None
-    because = f"inconclusive after baking for {rollout.strategy.bake_s:g} s: {verdict.because}"
-    return Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, Phase.BAKING, because))
-
-
-def _other_proof(view: View) -> str:
-    rollout = view.rollout
-    if rollout.approved_by:
-        return f"{rollout.approved_by} said so"
-    ready = f"{view.ready_candidates} ready for {view.waited:.0f} s without a restart"
-    return f"{ready}; the first revision has nothing to be compared with" if view.first else ready
-
-
-def _reverting(view: View) -> Move | Note:
-    """Traffic first, then the count of stable; the candidate stays until both are true."""
-    state, rollout = view.state, view.rollout
-    if view.first:
-        if view.candidates:
-            return _note(view, "removing the first revision: there is nothing to go back to")
-        return Move(Phase.ABORTED if rollout.aborted_by else Phase.FAILED, rollout.fault or rollout.because)
-    weight = strategies.retreat(view)
-    if weight != rollout.weight:
-        after = replace(rollout, weight=weight)
-        return Note(after, _weight_event(state, after, rollout.weight, "stable takes its traffic back", view.now))
-    if weight:
-        return _note(view, "stable is not ready: the traffic stays where it is until it is")
-    if view.takes_traffic and not view.share_applied(0) and view.candidates:
-        return _note(view, "waiting for the gateway to take the traffic back")
-    assert state.stable is not None
-    ready = sum(1 for i in view.facts.observation.of_revision(state.stable.runs_as) if i.ready)
-    if ready < state.replicas:
-        return _note(view, f"traffic is back; {ready} of {state.replicas} instances of stable ready")
-    if rollout.aborted_by:
-        return Move(Phase.ABORTED, f"aborted by {rollout.aborted_by}: {rollout.fault}")
-    return Move(Phase.ROLLED_BACK, f"rolled back to revision {state.stable.title}: {rollout.fault}")
-
-
-PHASES: dict[Phase, Callable[[View], Move | Note]] = {
-    Phase.PREPARING: _preparing,
-    Phase.STARTING: _starting,
-    Phase.PROGRESSING: _progressing,
-    Phase.PAUSED: _paused,
-    Phase.PROMOTING: _promoting,
-    Phase.BAKING: _baking,
-    Phase.REVERTING: _reverting,
-}
 
 
 def _drained(state: AgentState, facts: Facts) -> AgentState:

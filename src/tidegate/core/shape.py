@@ -59,9 +59,11 @@ def _goals(state: AgentState, facts: Facts, shape: Shape) -> Iterator[tuple[Revi
         kept = () if state.stable is None else candidate_names(rollout, facts)
         for name in kept if rollout.phase is Phase.REVERTING else names(rollout.candidate, shape.candidate):
             yield rollout.candidate, name, Run.RUNNING, f"revision {rollout.candidate.title} is {rollout.phase}"
+    present = {instance.name for instance in facts.observation.instances}
     for leaving in state.retiring:
         for name in leaving.instances:
-            yield leaving.revision, name, Run.RUNNING, "finishing the requests it has"
+            if name in present:
+                yield leaving.revision, name, Run.RUNNING, "finishing the requests it has"
 
 
 def _shares(state: AgentState, facts: Facts) -> list[Share]:

@@ -1,0 +1,45 @@
+"""What turns a rollout back or pauses it, in every phase: hard facts first, then failing verdicts."""
+
+from tidegate.core import faults, strategies
+from tidegate.core.moves import Move
+from tidegate.core.view import View
+from tidegate.model.rollout import Hold, PauseKind, Phase
+from tidegate.model.spec import OnFail
+from tidegate.model.verdict import Outcome
+
+
+def alarm(view: View) -> Move | None:
+    """Hard facts and failing verdicts, looked at first in every phase but the way back."""
+    rollout = view.rollout
+    if rollout.phase is Phase.REVERTING:
+        return None
+    started = rollout.phase not in (Phase.PREPARING, Phase.STARTING)
+    fault = faults.refused(rollout, view.facts.failures, view.state)
+    fault = fault or faults.hard_fault(view.state, rollout, view.candidates)
+    fault = fault or (faults.unready_fault(view.candidates) if started else "")
+    if fault:
+        return turn_back(view, fault)
+    verdict = rollout.verdict
+    if verdict is None or verdict.outcome is not Outcome.FAIL or rollout.guard_failed:
+        return None
+    worst = [m for m in verdict.metrics if m.outcome is Outcome.FAIL and m.on_fail is not OnFail.NOTIFY]
+    if any(m.on_fail is OnFail.ABORT for m in worst):
+        return turn_back(view, verdict.because)
+    return pause(view, verdict.because)
+
+
+def turn_back(view: View, fault: str) -> Move | None:
+    """Back to stable; where there is no way back (first release, an undo that already serves), a person decides."""
+    rollout = view.rollout
+    serving = rollout.weight > 0
+    if serving and view.first:
+        return pause(view, f"{fault}; there is no earlier revision to go back to")
+    if serving and rollout.candidate.undo_of is not None:
+        return pause(view, f"{fault}; a rollback is not rolled back")
+    return Move(Phase.REVERTING, fault, fault=fault, weight=strategies.retreat(view))
+
+
+def pause(view: View, because: str) -> Move | None:
+    if view.rollout.phase is Phase.PAUSED:
+        return None
+    return Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, view.rollout.phase, because))

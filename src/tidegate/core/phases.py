@@ -1,0 +1,158 @@
+"""What each phase does. One function a phase: it looks at a View and answers with a Move or a Note."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tidegate.core import faults, strategies
+from tidegate.core.alarm import turn_back
+from tidegate.core.moves import Move, Note, note, shift
+from tidegate.core.strategies import Advance, Done, Stay, Wait
+from tidegate.core.view import View
+from tidegate.model.observation import ImageState
+from tidegate.model.rollout import Hold, PauseKind, Phase
+from tidegate.model.verdict import Outcome
+
+
+def _preparing(view: View) -> Move | Note:
+    image, detail = view.image_state
+    reference = view.rollout.candidate.release.image.reference
+    if image is ImageState.FAILED:
+        return Move(Phase.REVERTING, f"image {reference}: {detail}", fault=f"image {reference}: {detail}")
+    if image is ImageState.PRESENT:
+        return Move(Phase.STARTING, f"image {reference} is on the host")
+    if view.waited > view.rollout.strategy.progress_deadline_s:
+        fault = f"image {reference} was not on the host within {view.rollout.strategy.progress_deadline_s:g} s"
+        return Move(Phase.REVERTING, fault, fault=fault)
+    return note(view, f"waiting for image {reference}" + (f": {detail}" if detail else ""))
+
+
+def _starting(view: View) -> Move | Note:
+    rollout = view.rollout
+    needed = strategies.needed_to_begin(view)
+    if view.ready_candidates >= needed:
+        ready = f"{needed} instance{'s' if needed > 1 else ''} of revision {rollout.candidate.title} ready"
+        return Move(Phase.PROGRESSING, f"{ready} after {view.waited:.1f} s")
+    return late(view, rollout.rollback.ready_deadline_s) or note(
+        view, f"{view.ready_candidates} of {needed} instances ready"
+    )
+
+
+def late(view: View, deadline_s: float) -> Move | None:
+    """The deadline for readiness: only once every instance that runs has been asked."""
+    asked = all(instance.ready is not None for instance in view.candidates)
+    if view.waited <= deadline_s or not asked:
+        return None
+    unready = next((i for i in view.candidates if not i.ready), None)
+    if unready is None:
+        fault = f"instances were not created within {deadline_s:g} s"
+    else:
+        fault = faults.with_log(
+            f"{unready.name} was not ready within {deadline_s:g} s ({unready.probe_detail})", unready
+        )
+    return turn_back(view, fault)
+
+
+def _progressing(view: View) -> Move | Note:
+    rollout = view.rollout
+    if view.waited > rollout.strategy.progress_deadline_s:
+        return stuck(view, rollout.strategy.progress_deadline_s)
+    match strategies.progress(view):
+        case Stay(because):
+            return note(view, because)
+        case Wait(hold):
+            return Move(Phase.PAUSED, hold.because, hold=hold)
+        case Done(because):
+            return Move(Phase.PROMOTING, because)
+        case Advance(because, weight) if weight != rollout.weight:
+            return shift(view, weight, because)
+        case Advance(because):
+            return Note(replace(rollout, cursor=rollout.cursor + 1, cursor_since=view.now, because=because))
+
+
+def stuck(view: View, deadline_s: float) -> Move:
+    """No progress in time: the candidate's fault when it is not ready, a person's matter when it is something else."""
+    because = f"no progress within {deadline_s:g} s: {view.rollout.because}"
+    unready = [instance for instance in view.candidates if not instance.ready]
+    move = turn_back(view, because) if unready else None
+    return move or Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, Phase.PROGRESSING, because))
+
+
+def _paused(view: View) -> Move | Note:
+    hold = view.rollout.hold
+    assert hold is not None
+    if hold.until is not None and view.now >= hold.until:
+        return Move(hold.resume_to, f"the pause is over: {hold.because}")
+    return note(view, hold.because)
+
+
+def _promoting(view: View) -> Move | Note:
+    rollout = view.rollout
+    if view.ready_candidates < view.state.replicas:
+        waiting = f"{view.ready_candidates} of {view.state.replicas} instances ready for 100 %"
+        return late(view, rollout.rollback.switch_deadline_s) or note(view, waiting)
+    if rollout.weight != 100:
+        because = f"all {view.state.replicas} instances ready: 100 % to revision {rollout.candidate.title}"
+        return shift(view, 100, because)
+    if view.share_applied(100):
+        return Move(Phase.BAKING, f"100 % is applied; baking for {rollout.strategy.bake_s:g} s")
+    if view.waited > rollout.rollback.switch_deadline_s:
+        because = f"the gateway did not apply 100 % within {rollout.rollback.switch_deadline_s:g} s"
+        return Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, Phase.PROMOTING, because))
+    return note(view, "the gateway has not applied 100 % yet")
+
+
+def _baking(view: View) -> Move | Note:
+    rollout = view.rollout
+    left = rollout.strategy.bake_s - view.waited
+    if left > 0:
+        return note(view, f"baking for {rollout.strategy.bake_s:g} s")
+    verdict = rollout.verdict
+    sure = verdict is None or verdict.outcome is Outcome.PASS or view.first or rollout.approved_by
+    if sure:
+        proof = verdict.because if verdict and verdict.outcome is Outcome.PASS else _other_proof(view)
+        return Move(Phase.PROMOTED, f"revision {rollout.candidate.title} is promoted: {proof}")
+    assert verdict is not None
+    because = f"inconclusive after baking for {rollout.strategy.bake_s:g} s: {verdict.because}"
+    return Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, Phase.BAKING, because))
+
+
+def _other_proof(view: View) -> str:
+    rollout = view.rollout
+    if rollout.approved_by:
+        return f"{rollout.approved_by} said so"
+    ready = f"{view.ready_candidates} ready for {view.waited:.0f} s without a restart"
+    return f"{ready}; the first revision has nothing to be compared with" if view.first else ready
+
+
+def _reverting(view: View) -> Move | Note:
+    """Traffic first, then the count of stable; the candidate stays until both are true."""
+    state, rollout = view.state, view.rollout
+    if view.first:
+        if view.candidates:
+            return note(view, "removing the first revision: there is nothing to go back to")
+        return Move(Phase.ABORTED if rollout.aborted_by else Phase.FAILED, rollout.fault or rollout.because)
+    weight = strategies.retreat(view)
+    if weight != rollout.weight:
+        return shift(view, weight, "stable takes its traffic back")
+    if weight:
+        return note(view, "stable is not ready: the traffic stays where it is until it is")
+    if view.takes_traffic and not view.share_applied(0) and view.candidates:
+        return note(view, "waiting for the gateway to take the traffic back")
+    assert state.stable is not None
+    ready = sum(1 for i in view.facts.observation.of_revision(state.stable.runs_as) if i.ready)
+    if ready < state.replicas:
+        return note(view, f"traffic is back; {ready} of {state.replicas} instances of stable ready")
+    if rollout.aborted_by:
+        return Move(Phase.ABORTED, f"aborted by {rollout.aborted_by}: {rollout.fault}")
+    return Move(Phase.ROLLED_BACK, f"rolled back to revision {state.stable.title}: {rollout.fault}")
+
+
+PHASES: dict[Phase, Callable[[View], Move | Note]] = {
+    Phase.PREPARING: _preparing,
+    Phase.STARTING: _starting,
+    Phase.PROGRESSING: _progressing,
+    Phase.PAUSED: _paused,
+    Phase.PROMOTING: _promoting,
+    Phase.BAKING: _baking,
+    Phase.REVERTING: _reverting,
+}
