@@ -23,8 +23,9 @@ def taken(body: bytes) -> Heartbeat | None:
     try:
         return decode(body)
     except BadHeartbeatError as error:
-        assert error.message.isprintable()
-        return None
+        problem = error
+    assert problem.message.isprintable()
+    return None
 
 
 @given(st.binary(max_size=400) | st.text(max_size=400).map(lambda text: text.encode("utf-8", "surrogatepass")))

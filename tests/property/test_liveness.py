@@ -56,7 +56,9 @@ def _exact(given: list[tuple[Heartbeat, float]]) -> bool:
     """Whether adding to the clock kept the order of the messages' times (floats round)."""
     before = [message.sent_at for message, _ in given]
     after = [sent + 2.0**40 for sent in before]
-    return all((a < b) == (c < d) for a, c in zip(before, after, strict=True) for b, d in zip(before, after, strict=True))
+    return all(
+        (a < b) == (c < d) for a, c in zip(before, after, strict=True) for b, d in zip(before, after, strict=True)
+    )
 
 
 @given(heard, times, times)

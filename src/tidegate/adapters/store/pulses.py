@@ -66,7 +66,7 @@ def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
     """Update those that are there and insert the others: two statements, however many there are."""
     agents = {row["agent"] for row in rows}
     query = select(table.c.agent, table.c.environment, table.c.instance).where(table.c.agent.in_(agents))
-    there = set(connection.execute(query).tuples())
+    there = {tuple(row) for row in connection.execute(query)}
     new = [row for row in rows if (row["agent"], row["environment"], row["instance"]) not in there]
     old = [row for row in rows if (row["agent"], row["environment"], row["instance"]) in there]
     if new:
