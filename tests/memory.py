@@ -1,5 +1,6 @@
 """A whole Tidegate in memory for scenario and property tests: a world, a real SQLite store, one loop."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import count
@@ -9,6 +10,8 @@ from tidegate.adapters.platform.memory.clock import MemoryClock
 from tidegate.adapters.platform.memory.platform import MemoryGateway, MemoryPlatform
 from tidegate.adapters.platform.memory.world import Behaviour, World
 from tidegate.adapters.store.opening import State, open_state
+from tidegate.control.centre import Centre
+from tidegate.control.registry import Registry
 from tidegate.controller.lease import Lease
 from tidegate.controller.loop import AgentLoop, Ports, Turn
 from tidegate.controller.rehearsal import play
@@ -44,6 +47,7 @@ class Tidegate:
     state: State
     loop: AgentLoop
     clock: MemoryClock
+    centre: Centre
     base: Workload = field(default_factory=workload)
     strategy: Canary = QUICK
     analysis: Analysis = WATCH
@@ -53,14 +57,15 @@ class Tidegate:
     async def begin(cls, path: Path, behaviours: dict[str, Behaviour] | None = None, **more: object) -> "Tidegate":
         """A fresh world and store."""
         world = World(behaviours or {})
-        state, loop, clock = await _controller(path, world)
-        return cls(path, world, state, loop, clock, **more)  # type: ignore[arg-type]
+        state, loop, clock, centre = await _controller(path, world)
+        return cls(path, world, state, loop, clock, centre, **more)  # type: ignore[arg-type]
 
     async def restart(self) -> None:
         """Forget everything that is not in the database; a new controller takes the expired lease."""
         await self.state.close()
+        self.world.hear = lambda heartbeat: None  # nobody hears while there is no controller
         self.world.advance(11.0)
-        self.state, self.loop, self.clock = await _controller(self.path, self.world)
+        self.state, self.loop, self.clock, self.centre = await _controller(self.path, self.world)
 
     async def ask(self, action: intents.Action, by: str = "operator", reason: str = "") -> str:
         """Write an intent."""
@@ -88,12 +93,26 @@ class Tidegate:
         return [event for _, event in await self.state.journal.events(KEY)]
 
 
-async def _controller(path: Path, world: World) -> tuple[State, AgentLoop, MemoryClock]:
+async def _controller(path: Path, world: World) -> tuple[State, AgentLoop, MemoryClock, Centre]:
     state, clock = await open_state(str(path)), MemoryClock(world)
     lease = await Lease.take(state.lease, clock, f"holder-{next(_ids)}", wait_s=30.0)
     lease.until = float("inf")
-    ports = Ports(MemoryPlatform(world), MemoryGateway(world), state.store, state.journal, clock)
-    return state, AgentLoop(KEY, ports, lease), clock
+    centre = await _centre(state, world)
+    ports = Ports(MemoryPlatform(world), MemoryGateway(world), state.store, state.journal, clock, centre)
+    return state, AgentLoop(KEY, ports, lease), clock, centre
+
+
+async def _centre(state: State, world: World) -> Centre:
+    """A control centre that hears the world from now on, as a controller's does once it listens."""
+    registry = Registry(state.pulses, MemoryClock(world))
+    await registry.load()
+    registry.open()
+    world.hear = registry.hear
+    return Centre(registry, _nobody)
+
+
+async def _nobody(registry: Registry, stop: asyncio.Event) -> None:
+    """The world calls the registry itself."""
 
 
 def finished(turn: Turn) -> bool:

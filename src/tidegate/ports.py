@@ -4,12 +4,14 @@ Platform and Gateway share one shape (observe, plan, execute): `plan` is pure, `
 All coroutines bound their own waiting and raise model.errors; none of them retries for ever.
 """
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from tidegate.model.decision import Decision
 from tidegate.model.desired import Desired
 from tidegate.model.event import Event
+from tidegate.model.heartbeat import Listening, Pulse
 from tidegate.model.intent import Answer, Intent
 from tidegate.model.observation import Block, Observation, ObservedGateway, Traffic
 from tidegate.model.operation import GatewayOperation, PlatformOperation
@@ -142,6 +144,35 @@ class Journal(Protocol):
 
     async def revisions(self, key: AgentKey) -> list[Revision]:
         """Every revision that was ever decided, oldest first."""
+
+
+class Heartbeats(Protocol):
+    """What agents report, for whoever decides."""
+
+    def pulses_of(self, key: AgentKey) -> Mapping[str, Pulse]:
+        """What is known of each instance that ever reported, by its name."""
+
+    def listening(self) -> Listening:
+        """Since when somebody hears without a break, as of now."""
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Hear, and keep what was heard, until told to stop. What cannot be had is logged, never raised."""
+
+
+class Pulses(Protocol):
+    """Where pulses are kept, saved in batches: the last moments may be lost with the process, which costs nothing."""
+
+    async def save_pulses(self, pulses: Sequence[Pulse], listening: Listening) -> None:
+        """Keep the latest of each instance, and whether somebody listens."""
+
+    async def pulses(self, key: AgentKey | None) -> list[Pulse]:
+        """The latest pulse of each instance, by name; of every agent when `key` is None."""
+
+    async def last_listening(self) -> Listening:
+        """As saved last; nobody listens (at 0) where nothing was ever saved."""
+
+    async def forget_pulses(self, before: float) -> None:
+        """Drop the pulses of instances last heard before a time (unix seconds)."""
 
 
 class LeaseStore(Protocol):

@@ -1,5 +1,7 @@
 """The controller: one loop and one sampler for each agent in each environment, under one lease.
 
+While it decides it also listens for heartbeats.
+
 `tidegate serve` and the temporary controller of a command are this same class.
 """
 
@@ -35,6 +37,8 @@ class Controller:
         """Run until `stop` is set. Raises LeaseLostError when another controller took over."""
         keeper = asyncio.create_task(self._keep_lease(stop))
         looker = asyncio.create_task(self._look_for_work(stop))
+        heartbeats = self._ports.heartbeats
+        hearing = [asyncio.create_task(heartbeats.run(stop))] if heartbeats else []
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({keeper, looker, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -43,7 +47,7 @@ class Controller:
                     raise task.exception() or LeaseLostError("the lease was lost")
         finally:
             stop.set()
-            await _end({keeper, looker, stopped, *self._tasks})
+            await _end({keeper, looker, stopped, *hearing, *self._tasks})
             for loop in self._loops.values():
                 await loop.sampler.save()
             with suppress(TidegateError):

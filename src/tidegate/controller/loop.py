@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from tidegate.controller.executor import Done, Executor
+from tidegate.controller.hearing import Hearing
 from tidegate.controller.lease import Lease
 from tidegate.controller.sampler import Sampler
 from tidegate.core.rollout import decide
@@ -19,7 +20,7 @@ from tidegate.model.observation import Block, Observation
 from tidegate.model.operation import GatewayOperation, Operation, describe
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
-from tidegate.ports import Clock, Gateway, Journal, Platform, Store
+from tidegate.ports import Clock, Gateway, Heartbeats, Journal, Platform, Store
 
 QUICK_S = 0.1
 BUSY_S = 0.5
@@ -36,6 +37,7 @@ class Ports:
     store: Store
     journal: Journal
     clock: Clock
+    heartbeats: Heartbeats | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class AgentLoop:
         self._executor = Executor(ports.platform, ports.gateway, ports.clock, lease)
         self._state: AgentState | None = None
         self._desired = Desired(key)
+        self._hearing = Hearing(ports.heartbeats)
         self._told: dict[str, str] = {}
         self._nudged = asyncio.Event()
         self.settled = False
@@ -93,11 +96,11 @@ class AgentLoop:
         return Turn(decision, (*traffic, *instances), tuple(done), saved)
 
     async def observe(self) -> Observation:
-        """What the platform and the gateway see, at once."""
+        """What the platform and the gateway see, at once, and what was heard of the instances."""
         observed, gateway = await asyncio.gather(
             self._ports.platform.observe(self._desired), self._ports.gateway.observe(self.key)
         )
-        return replace(observed, gateway=gateway)
+        return self._hearing.attach(self.key, replace(observed, gateway=gateway))
 
     async def _persist(self, before: AgentState, decision: Decision, blocks: tuple[Block, ...]) -> bool:
         """Write the decision down before anything is touched; only when something changed."""

@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from tidegate.core import liveness
 from tidegate.model.desired import instance_name
+from tidegate.model.heartbeat import AgentStatus
 from tidegate.model.observation import InstanceState, ObservedInstance
 from tidegate.model.rollout import AgentState, Rollout
 
@@ -37,9 +39,20 @@ def _fault_of(state: AgentState, rollout: Rollout, instance: ObservedInstance) -
         return f"{instance.name} exited with {instance.exit_code}"
     if restarts > limits.max_restarts:
         return f"{instance.name} restarted {restarts} times, more than the {limits.max_restarts} allowed"
-    age = instance.heartbeat_age_s
-    if limits.heartbeat_deadline_s and age is not None and age > limits.heartbeat_deadline_s:
-        return f"no heartbeat of {instance.name} for {age:.0f} s, {limits.heartbeat_deadline_s:.0f} s allowed"
+    return _heartbeat_fault(instance, limits.heartbeat_deadline_s)
+
+
+def _heartbeat_fault(instance: ObservedInstance, configured_s: float) -> str:
+    """Silence of an instance that reported once, or its own word that it is failing; stopping is on purpose."""
+    heartbeat = instance.heartbeat
+    if heartbeat is None:
+        return ""
+    if liveness.silent(heartbeat, configured_s):
+        allowed = liveness.deadline(heartbeat.interval_s, configured_s)
+        every = f"{allowed:g} s allowed; it reported every {heartbeat.interval_s:g} s"
+        return f"no heartbeat of {instance.name} for {heartbeat.age_s:.1f} s, {every}"
+    if heartbeat.status is AgentStatus.FAILING:
+        return f"{instance.name} reports that it is failing{': ' if heartbeat.message else ''}{heartbeat.message}"
     return ""
 
 

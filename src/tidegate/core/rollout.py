@@ -11,7 +11,7 @@ move (again and again until nothing moves), the restarts, what has drained. Inva
 
 from dataclasses import replace
 
-from tidegate.core import analysis, healing, intents, notices, shape
+from tidegate.core import analysis, healing, intents, notices, shape, silence
 from tidegate.core.alarm import alarm
 from tidegate.core.moves import Move, Note, weight_event
 from tidegate.core.phases import PHASES
@@ -35,9 +35,10 @@ def decide(state: AgentState, facts: Facts) -> Decision:
     events += back
     state, moved = _advance(_listen(_watch_readiness(state, facts), facts), facts)
     state, healed = healing.heal(state, facts.observation, facts.now)
+    state, heard = silence.listen(state, facts.observation, facts.now)
     state = _drained(state, facts)
     wanted = shape.desired(state, facts)
-    return Decision(state, wanted, events + moved + healed, answers, _wake_at(state))
+    return Decision(state, wanted, events + moved + healed + heard, answers, _wake_at(state, facts))
 
 
 def _hold(state: AgentState, facts: Facts, answers: tuple[Answer, ...], events: tuple[Event, ...]) -> Decision:
@@ -170,9 +171,11 @@ def _drained(state: AgentState, facts: Facts) -> AgentState:
     return replace(state, retiring=tuple(leaving for leaving in state.retiring if still(leaving)))
 
 
-def _wake_at(state: AgentState) -> float | None:
+def _wake_at(state: AgentState, facts: Facts) -> float | None:
     """When time alone could change the decision."""
-    times = [leaving.until for leaving in state.retiring]
+    silent = silence.next_deadline(state, facts.observation, facts.now)
+    times = [] if silent is None else [silent]
+    times += [leaving.until for leaving in state.retiring]
     times += [entry.not_before for entry in state.restarts.values()]
     rollout = state.active
     if rollout is not None:

@@ -22,6 +22,7 @@ class EventKind(StrEnum):
     RESTART = "restart"
     REPAIR = "repair"
     SCALE = "scale"
+    HEARTBEAT = "heartbeat"
     UNREACHABLE = "unreachable"
     OPERATION = "operation"
     OPERATION_FAILED = "operation_failed"

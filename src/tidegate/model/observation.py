@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from tidegate.model.desired import Endpoint, RouteGoal
+from tidegate.model.heartbeat import AgentStatus
 
 
 class InstanceState(StrEnum):
@@ -19,9 +20,24 @@ class InstanceState(StrEnum):
 
 
 @dataclass(frozen=True)
+class ObservedHeartbeat:
+    """What an instance reported in its present incarnation: last heard at `at` (unix seconds, our clock).
+
+    `age_s` is its silence in seconds, counted only while somebody listened.
+    """
+
+    at: float
+    age_s: float
+    interval_s: float
+    status: AgentStatus = AgentStatus.OK
+    message: str = ""
+
+
+@dataclass(frozen=True)
 class ObservedInstance:
     """One container. `ready` and `live` are None while no probe has answered yet; `started_at` is the engine's text.
 
+    `heartbeat` is None unless this incarnation has reported and somebody listens.
     `stop_grace_s` is the grace that the container was made with: what is surplus has no goal to read it from.
     """
 
@@ -39,7 +55,7 @@ class ObservedInstance:
     config_digest: str = ""
     last_log: tuple[str, ...] = ()
     probe_detail: str = ""
-    heartbeat_age_s: float | None = None
+    heartbeat: ObservedHeartbeat | None = None
     adopted: bool = False
     stop_grace_s: float = 10.0
 

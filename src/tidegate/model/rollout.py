@@ -108,6 +108,7 @@ class AgentState:
 
     `stable` serves; `rollout` is the one under way or the last one; `history` holds the latest revisions that served
     (newest last), which is what undo can go back to. `unreachable_since` stops the deadlines while the engine is away.
+    `quiet` holds serving instances whose heartbeats stopped, with the time when each was heard last.
     """
 
     key: AgentKey
@@ -119,6 +120,7 @@ class AgentState:
     retiring: tuple[Retiring, ...] = ()
     restarts: Mapping[str, Restarts] = field(default_factory=dict)
     restart_of: Mapping[str, str] = field(default_factory=dict)
+    quiet: Mapping[str, float] = field(default_factory=dict)
     unreachable_since: float | None = None
     decommissioned: bool = False
 

@@ -111,7 +111,10 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Rollback:
-    """Limits of the hard facts, and what is kept for the way back. Seconds and counts."""
+    """Limits of the hard facts, and what is kept for the way back. Seconds and counts.
+
+    `heartbeat_deadline_s` is the silence allowed to an instance that reported once; 0: three of its own intervals.
+    """
 
     ready_deadline_s: float = 30.0
     switch_deadline_s: float = 60.0

@@ -248,7 +248,10 @@ ROLLBACK = Object(
         ),
         Key("max_restarts", whole(0, 1000), "More restarts than this are a crash loop.", str(_DEFAULT.max_restarts)),
         Key(
-            "heartbeat_deadline", duration(), "A silence longer than this is a fault; 0: no heartbeats expected.", "0s"
+            "heartbeat_deadline",
+            duration(),
+            "A canary that reported once and is silent for longer is a fault; 0: three of its own intervals.",
+            "0s",
         ),
         Key("history", whole(1, 1000), "Revisions whose images are kept.", str(_DEFAULT.history)),
     ),

@@ -14,6 +14,7 @@ from tidegate.adapters.store.journal import SqlJournal
 from tidegate.adapters.store.lease import SqlLease
 from tidegate.adapters.store.location import file_of, locate
 from tidegate.adapters.store.migrate import migrate
+from tidegate.adapters.store.pulses import SqlPulses
 from tidegate.adapters.store.reserve import Reserve
 from tidegate.adapters.store.store import SqlStore
 from tidegate.model.errors import StoreError
@@ -21,11 +22,12 @@ from tidegate.model.errors import StoreError
 
 @dataclass(frozen=True)
 class State:
-    """The three ports of one database. Close the state when done."""
+    """The ports of one database. Close the state when done."""
 
     store: SqlStore
     journal: SqlJournal
     lease: SqlLease
+    pulses: SqlPulses
     database: Database
 
     async def close(self) -> None:
@@ -59,7 +61,8 @@ def _open(location: str) -> State:
                 folded = fold(connection, reserve)
             reserve.empty(folded)
     database = Database(engine)
-    return State(SqlStore(database, reserve), SqlJournal(database), SqlLease(database, reserve), database)
+    lease = SqlLease(database, reserve)
+    return State(SqlStore(database, reserve), SqlJournal(database), lease, SqlPulses(database), database)
 
 
 def _reserve_of(file: Path | None) -> Path:

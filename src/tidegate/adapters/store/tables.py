@@ -104,5 +104,26 @@ revisions = Table(
     PrimaryKeyConstraint("agent", "environment", "number"),
 )
 
+pulses = Table(
+    "pulses",
+    metadata,
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("instance", Text, nullable=False),
+    Column("last_at", Float, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("agent", "environment", "instance"),
+)
+
+listening = Table(
+    "listening",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("since", Float, nullable=True),
+    Column("at", Float, nullable=False),
+)
+"""One row, of whoever hears heartbeats."""
+
 folded = Table("folded", metadata, Column("record", Text, primary_key=True))
 """Records of the reserve that are in the tables already: folding one in twice does nothing."""

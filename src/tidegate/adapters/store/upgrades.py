@@ -23,6 +23,7 @@ class Kind(StrEnum):
     ANSWER = "answer"
     RELEASE = "release"
     REVISION = "revision"
+    PULSE = "pulse"
 
 
 DOCUMENT_VERSION = 1

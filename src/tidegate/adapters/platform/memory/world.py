@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.model.desired import RouteGoal
+from tidegate.model.heartbeat import AgentStatus, Heartbeat
 from tidegate.model.observation import LATENCY_BOUNDS_MS, InstanceState, Traffic
 from tidegate.model.operation import Operation
 from tidegate.model.release import AgentKey, Revision
@@ -14,7 +15,10 @@ from tidegate.model.release import AgentKey, Revision
 
 @dataclass(frozen=True)
 class Behaviour:
-    """How every instance of one version behaves. Times are seconds after its start; None means never."""
+    """How every instance of one version behaves. Times are seconds after its start; None means never.
+
+    It reports every `heartbeat_s` seconds (0: not at all), and no more once `quiet_after_s` have passed.
+    """
 
     ready_after_s: float | None = 0.3
     exits_after_s: float | None = None
@@ -25,6 +29,9 @@ class Behaviour:
     latency_ms: float = 20.0
     image: str = "present"
     refused: str = ""
+    heartbeat_s: float = 0.0
+    quiet_after_s: float | None = None
+    failing_after_s: float | None = None
 
 
 @dataclass
@@ -41,6 +48,7 @@ class Container:
     restart_count: int = 0
     exit_code: int | None = None
     oom_killed: bool = False
+    beats: int = 0
 
 
 @dataclass
@@ -58,7 +66,10 @@ class Count:
 
 @dataclass
 class World:
-    """One host. `on_call` is asked before and after every operation; it may raise to model a crash or a lost answer."""
+    """One host. `on_call` is asked before and after every operation; it may raise to model a crash or a lost answer.
+
+    `hear` gets every heartbeat but those of the `muted` instances.
+    """
 
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
     requests_per_s: float = 100.0
@@ -73,6 +84,8 @@ class World:
     calls: int = 0
     addresses: int = 1
     on_call: Callable[[str, Operation], None] = lambda when, operation: None
+    hear: Callable[[Heartbeat], object] = lambda heartbeat: None
+    muted: set[str] = field(default_factory=set)
 
     def behaviour(self, container: Container) -> Behaviour:
         """How this container's version behaves."""
@@ -102,12 +115,14 @@ class World:
             self.now += span
             for container in self.containers.values():
                 self._age(container)
+                self._report(container)
 
     def start(self, name: str) -> None:
         """Start a container that exists."""
         container = self.containers[name]
         container.state, container.started_at = InstanceState.RUNNING, self.now
         container.started += 1
+        container.beats = 0
         container.exit_code, container.oom_killed = None, False
 
     def _age(self, container: Container) -> None:
@@ -120,6 +135,32 @@ class World:
             self.start(container.name)
             container.started, container.restart_count = started + 1, count + 1
             container.exit_code, container.oom_killed = (137, True) if oom else (1, False)
+
+    def _report(self, container: Container) -> None:
+        """Send the heartbeat that is due, if any."""
+        behaviour, age = self.behaviour(container), self.age(container)
+        if not behaviour.heartbeat_s or container.state is not InstanceState.RUNNING:
+            return
+        quiet = behaviour.quiet_after_s is not None and age >= behaviour.quiet_after_s
+        if quiet or age < container.beats * behaviour.heartbeat_s:
+            return
+        container.beats += 1
+        if container.name in self.muted:
+            return
+        failing = behaviour.failing_after_s is not None and age >= behaviour.failing_after_s
+        self.hear(
+            Heartbeat(
+                container.key,
+                container.name,
+                container.revision.number,
+                container.revision.release.version,
+                AgentStatus.FAILING if failing else AgentStatus.OK,
+                container.beats,
+                self.now,
+                behaviour.heartbeat_s,
+                "the queue is full" if failing else "",
+            )
+        )
 
     def _serve(self, span: float) -> None:
         by_address = {c.address: c for c in self.containers.values()}

@@ -1,0 +1,76 @@
+"""The control centre as the controller knows it: hears, keeps, and answers who was heard (ports.Heartbeats)."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+
+from tidegate.control.registry import Registry
+from tidegate.model.errors import TidegateError
+from tidegate.model.heartbeat import Listening, Pulse
+from tidegate.model.release import AgentKey
+
+LOOK_S = 1.0
+SAVE_S = 2.0
+FORGET_EVERY_S = 3600.0
+
+Listen = Callable[[Registry, asyncio.Event], Awaitable[None]]
+"""What brings heartbeats to the registry until it is told to stop; it opens and shuts the registry."""
+
+log = logging.getLogger(__name__)
+
+
+class Centre:
+    """ports.Heartbeats over a registry and whatever listens for it."""
+
+    def __init__(self, registry: Registry, listen: Listen) -> None:
+        self.registry = registry
+        self._listen = listen
+
+    def pulses_of(self, key: AgentKey) -> Mapping[str, Pulse]:
+        """What is known of each instance that ever reported, by its name."""
+        return self.registry.pulses_of(key)
+
+    def listening(self) -> Listening:
+        """Since when somebody hears without a break, as of now."""
+        return self.registry.listening()
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Hear, and keep what was heard, until told to stop; then save once more."""
+        with suppress(TidegateError):
+            await self.registry.load()
+        ears = asyncio.create_task(self._hear(stop))
+        try:
+            await self._keep(stop)
+        finally:
+            ears.cancel()
+            with suppress(asyncio.CancelledError):
+                await ears
+            self.registry.shut()
+            await self.registry.save()
+
+    async def _hear(self, stop: asyncio.Event) -> None:
+        """Trouble in the ears is no end of the controller: begin again."""
+        while not stop.is_set():
+            try:
+                await self._listen(self.registry, stop)
+            except Exception:
+                log.exception("a fault while listening for heartbeats; beginning again")
+            self.registry.shut()
+            await asyncio.sleep(LOOK_S)
+
+    async def _keep(self, stop: asyncio.Event) -> None:
+        """Look at the clock often, save in batches, forget now and then."""
+        loop = asyncio.get_running_loop()
+        save_at, forget_at = loop.time() + SAVE_S, loop.time()
+        while not stop.is_set():
+            self.registry.listening()
+            if loop.time() >= save_at:
+                await self.registry.save()
+                save_at = loop.time() + SAVE_S
+            if loop.time() >= forget_at:
+                with suppress(TidegateError):
+                    await self.registry.forget()
+                forget_at = loop.time() + FORGET_EVERY_S
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_S)

@@ -1,0 +1,60 @@
+"""Serving instances that go quiet and come back: one event each. A canary's silence is a hard fact instead (faults)."""
+
+from dataclasses import replace
+
+from tidegate.core import liveness
+from tidegate.model.event import Event, EventKind
+from tidegate.model.observation import InstanceState, Observation, ObservedHeartbeat, ObservedInstance
+from tidegate.model.rollout import AgentState
+
+UP = (InstanceState.RUNNING, InstanceState.PAUSED)
+
+
+def listen(state: AgentState, observed: Observation, now: float) -> tuple[AgentState, tuple[Event, ...]]:
+    """Note who went quiet and who reports again. `quiet` holds when each was heard last, so each is told once."""
+    quiet: dict[str, float] = {}
+    events: list[Event] = []
+    for instance in observed.instances:
+        since = state.quiet.get(instance.name)
+        heartbeat = instance.heartbeat
+        if instance.state not in UP or _is_candidate(state, instance):
+            continue
+        if heartbeat is None or (since is not None and heartbeat.at <= since):
+            if since is not None:
+                quiet[instance.name] = since
+        elif liveness.silent(heartbeat, _configured(state)):
+            quiet[instance.name] = heartbeat.at
+            events.append(_event(state, instance, now, _gone(instance, heartbeat)))
+        elif since is not None:
+            why = f"{instance.name} reports again, after {heartbeat.at - since:.0f} s"
+            events.append(_event(state, instance, now, why))
+    return (state if quiet == state.quiet else replace(state, quiet=quiet)), tuple(events)
+
+
+def next_deadline(state: AgentState, observed: Observation, now: float) -> float | None:
+    """When the next silence will be too long, unless something is heard before."""
+    left = (
+        liveness.deadline(heartbeat.interval_s, _configured(state)) - heartbeat.age_s
+        for instance in observed.instances
+        if (heartbeat := instance.heartbeat) is not None
+    )
+    return min((now + seconds for seconds in left if seconds >= 0), default=None)
+
+
+def _configured(state: AgentState) -> float:
+    return state.rollout.rollback.heartbeat_deadline_s if state.rollout is not None else 0.0
+
+
+def _is_candidate(state: AgentState, instance: ObservedInstance) -> bool:
+    return state.active is not None and instance.revision == state.active.candidate.number
+
+
+def _gone(instance: ObservedInstance, heartbeat: ObservedHeartbeat) -> str:
+    return (
+        f"no heartbeat of {instance.name} for {heartbeat.age_s:.0f} s; it reported every {heartbeat.interval_s:g} s"
+        f" (its container is {instance.state})"
+    )
+
+
+def _event(state: AgentState, instance: ObservedInstance, now: float, because: str) -> Event:
+    return Event(now, state.key, EventKind.HEARTBEAT, because, instance.revision, {"instance": instance.name})
