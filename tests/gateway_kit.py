@@ -119,6 +119,8 @@ class Load:
     url: str
     rate: float = 200.0
     post_share: int = 2
+    fresh: bool = False
+    """A connection of its own for each request."""
     answers: Counter[str] = field(default_factory=Counter)
     lost: list[str] = field(default_factory=list)
     sent: int = 0
@@ -135,7 +137,7 @@ class Load:
             await task
 
     async def _run(self, stop: asyncio.Event) -> None:
-        connector = TCPConnector(limit=0, keepalive_timeout=30)
+        connector = TCPConnector(limit=0, force_close=self.fresh)
         async with ClientSession(connector=connector, timeout=ClientTimeout(total=10)) as client:
             begun, pending = time.monotonic(), set()
             while not stop.is_set():

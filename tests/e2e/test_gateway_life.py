@@ -61,11 +61,12 @@ async def test_starting_twice_makes_one(engine: Engine, gateway: EnvoyGateway) -
         await docker.close()
 
 
-async def test_replaced_under_load_without_losing_a_request(engine: Engine, gateway: EnvoyGateway) -> None:
+@pytest.mark.parametrize("fresh", [False, True], ids=["keep-alive", "new connections"])
+async def test_replaced_under_load_without_losing_a_request(engine: Engine, gateway: EnvoyGateway, fresh: bool) -> None:
     await gateway.execute(START)
     async with http_server("one", engine.gateway_ip) as one:
         await gateway.execute(applied(goal(ROUTE, (1, 100, [one]))))
-        load = Load(f"http://{engine.address}:8080/who")
+        load = Load(f"http://{engine.address}:8080/who", fresh=fresh)
         async with load.running():
             await until(lambda: _true(load.answers["one"] > 20))
             assert await gateway.replace() == 0

@@ -156,7 +156,7 @@ async def drain(session: Session, drain_s: int) -> int:
     Returns the number of connections that were still open at the end.
     """
     await session.ask(["/healthcheck/fail"], method="POST")
-    await session.ask(["/drain_listeners?graceful&skip_exit"], method="POST")
+    await session.ask(["/drain_listeners?graceful"], method="POST")
     await asyncio.sleep(drain_s + 0.2)
     loop = asyncio.get_running_loop()
     end = loop.time() + drain_s
