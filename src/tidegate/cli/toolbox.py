@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from tidegate.controller.loop import Ports
     from tidegate.model.machine import MachineFacts
     from tidegate.model.release import Image
-    from tidegate.model.spec import Environment, Spec
+    from tidegate.model.spec import Environment
     from tidegate.ports import Journal, LeaseStore, Store
 
 
@@ -53,8 +53,8 @@ class Rehearsal(Protocol):
     ports: "Ports"
     leases: "LeaseStore"
 
-    def behave(self, version: str) -> None:
-        """From now on, instances of this version behave as the scenario says."""
+    def behave(self, version: str, image: str) -> None:
+        """From now on, this version and its image behave as the scenario says."""
 
     async def close(self) -> None:
         """Throw it away."""
@@ -78,5 +78,5 @@ class Toolbox(Protocol):
     async def rehearsal(self, scenario: str) -> Rehearsal:
         """Open a host in memory that plays a scenario."""
 
-    async def examine(self, spec: "Spec | None", environment: "Environment | None") -> "MachineFacts":
+    async def examine(self, environment: "Environment | None") -> "MachineFacts":
         """Look at this machine. Never raises for what is missing: that is what it tells."""

@@ -26,13 +26,11 @@ class Preview:
 
     @property
     def settled(self) -> bool:
-        """Whether the world is as it should be: nothing left to do, nothing left to drain, everybody asked and ready."""
+        """Whether the world is as it should be: nothing left to do, nothing left to drain."""
         return self.observation.reachable and not self.plan and not self.decision.state.retiring
 
 
-async def preview(
-    key: AgentKey, ports: Ports, intents: tuple[Intent, ...] = (), probes_s: float = 0.0
-) -> Preview:
+async def preview(key: AgentKey, ports: Ports, intents: tuple[Intent, ...] = (), probes_s: float = 0.0) -> Preview:
     """One dry turn, as if these intents were asked too. Waits at most `probes_s` for probes that have not answered."""
     state = await ports.store.load(key) or AgentState(key)
     away = Facts(ports.clock.now(), Observation(ports.clock.now(), reachable=False), intents=intents)

@@ -42,7 +42,7 @@ def told(event: Event, because: str = "") -> str:
             return f"{before} % -> {after} %: {because}"
         case EventKind.PHASE, {"to": after}:
             return f"{after}: {because}"
-        case (EventKind.INTENT | EventKind.REFUSED), {"by": by, "action": action}:
+        case ((EventKind.INTENT | EventKind.REFUSED), {"by": by, "action": action}):
             verb = "asked for" if event.kind is EventKind.INTENT else "was refused"
             return f"{by} {verb} {action}: {because}"
         case _:

@@ -30,12 +30,12 @@ class HistoryRow:
     serves: bool
 
 
-def history_of(revisions: Sequence[Revision], events: Sequence[Event], state: AgentState | None) -> tuple[HistoryRow, ...]:
+def history_of(
+    revisions: Sequence[Revision], events: Sequence[Event], state: AgentState | None
+) -> tuple[HistoryRow, ...]:
     """Oldest first. How each one ended is read from the events."""
     ends: Mapping[int | None, Event] = {
-        event.revision: event
-        for event in events
-        if event.kind is EventKind.PHASE and _end(event) is not None
+        event.revision: event for event in events if event.kind is EventKind.PHASE and _end(event) is not None
     }
     serving = state.stable.number if state and state.stable else None
     return tuple(_row(revision, ends.get(revision.number), serving) for revision in revisions)

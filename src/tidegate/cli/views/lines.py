@@ -61,7 +61,10 @@ def table(rows: Sequence[Sequence[str | Span]], head: Sequence[str] = ()) -> tup
     """Columns as wide as their widest cell."""
     cells = [tuple(Span(title, "dim") for title in head)] if head else []
     cells += [line(*row) for row in rows]
-    widths = [max((len(row[i].text) for row in cells if i < len(row)), default=0) for i in range(len(max(cells, key=len, default=())))]
+    widths = [
+        max((len(row[i].text) for row in cells if i < len(row)), default=0)
+        for i in range(len(max(cells, key=len, default=())))
+    ]
     return tuple(
         tuple(
             Span(span.text.ljust(widths[i]) + "  " if i < len(row) - 1 else span.text, span.tone)

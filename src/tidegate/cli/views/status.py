@@ -123,7 +123,9 @@ def _rollout(rollout: Rollout) -> RolloutRow:
 
 def waits_for_person(rollout: Rollout | None) -> bool:
     """Whether the rollout goes on only when somebody says so."""
-    return rollout is not None and rollout.phase is Phase.PAUSED and (rollout.hold is None or rollout.hold.until is None)
+    return (
+        rollout is not None and rollout.phase is Phase.PAUSED and (rollout.hold is None or rollout.hold.until is None)
+    )
 
 
 def _step(rollout: Rollout) -> str:
