@@ -1,5 +1,6 @@
 """The memory platform and its gateway: ports.Platform and ports.Gateway over one World."""
 
+from tidegate.adapters.platform.memory.clock import MemoryClock
 from tidegate.adapters.platform.memory.planner import plan_gateway, plan_instances
 from tidegate.adapters.platform.memory.world import Container, World
 from tidegate.model.desired import Desired, RouteGoal
@@ -26,13 +27,15 @@ from tidegate.model.operation import (
     StopInstance,
 )
 from tidegate.model.release import AgentKey
+from tidegate.ports import Clock
 
 
 class MemoryPlatform:
     """ports.Platform in memory."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, clock: Clock | None = None) -> None:
         self.world = world
+        self._clock = clock or MemoryClock(world)
 
     async def observe(self, desired: Desired) -> Observation:
         """Facts about one agent."""
@@ -118,8 +121,8 @@ class MemoryPlatform:
         return tuple(f"start {n}" for n in range(1, container.started + 1))[-lines:]
 
     async def changed(self, key: AgentKey, timeout_s: float) -> bool:
-        """Time passes in the world instead of on the wall."""
-        self.world.advance(timeout_s)
+        """Time passes, in the world alone or on the wall too."""
+        await self._clock.sleep(timeout_s)
         return True
 
     async def close(self) -> None:

@@ -1,0 +1,103 @@
+"""agents and decommission: what there is, and taking it away."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.cli import options
+from tidegate.cli.options import Where, Who
+
+if TYPE_CHECKING:
+    from tidegate.cli.desk import Desk
+    from tidegate.cli.follow import Progress
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(agents)
+    app.command()(decommission)
+
+
+def agents(ctx: typer.Context, as_json: options.Json = False) -> None:
+    """Every agent in every environment that the state knows."""
+    from tidegate.cli.desk import perform
+
+    perform(_agents(ctx, as_json))
+
+
+async def _agents(ctx: typer.Context, as_json: bool) -> int:
+    from dataclasses import asdict
+
+    from tidegate.cli.output import Output
+    from tidegate.cli.toolbox import Toolbox
+    from tidegate.cli.views.agents import agent_lines, agent_row
+
+    toolbox: Toolbox = ctx.obj
+    output = Output(as_json)
+    books = await toolbox.books()
+    try:
+        states = [await books.store.load(key) for key in await books.store.keys()]
+    finally:
+        await books.close()
+    rows = [agent_row(state) for state in states if state is not None]
+    if as_json:
+        output.data([asdict(row) for row in rows])
+    elif rows:
+        output.lines(agent_lines(rows))
+    else:
+        output.message("nothing was ever deployed; tidegate deploy begins")
+    return 0
+
+
+def decommission(
+    ctx: typer.Context,
+    agent: options.Agent = "",
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    file: options.File = None,
+    environment: options.Place = "",
+    reason: options.Reason = "",
+    by: options.By = "",
+    timeout: options.Timeout = None,
+    as_json: options.Json = False,
+) -> None:
+    """Take the agent away from this environment: routes first, then its instances. Volumes stay."""
+    from tidegate.cli.desk import perform
+
+    perform(_decommission(ctx, Where(file, environment, agent), (Who(by, reason), timeout), yes, as_json))
+
+
+async def _decommission(
+    ctx: typer.Context, where: Where, asked: tuple[Who, float | None], yes: bool, as_json: bool
+) -> int:
+    from tidegate.cli.asking import Asking, ask_short
+    from tidegate.cli.desk import open_desk
+    from tidegate.cli.output import Output
+    from tidegate.model.intent import Decommission
+
+    async with open_desk(ctx.obj, where, Output(as_json)) as desk:
+        await _sure(desk, yes)
+        async with desk.site() as site:
+            return await ask_short(desk, site, Decommission(), Asking(*asked), gone)
+
+
+def gone(progress: "Progress") -> bool:
+    """Whether nothing of the agent is left on the host."""
+    seen = progress.seen
+    return seen is not None and seen.state.decommissioned and seen.settled and not seen.observation.instances
+
+
+async def _sure(desk: "Desk", yes: bool) -> None:
+    """Ask a person. Raises UsageError where there is none to ask."""
+    import sys
+
+    from tidegate.model.errors import UsageError
+
+    state = await desk.state()
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{desk.key} would stop serving, and nobody is there to ask", hint="--yes says that you mean it"
+        )
+    serving = f"revision {state.stable.title} with {state.replicas} instances" if state.stable else "nothing"
+    typer.confirm(f"{desk.key} runs {serving}. Take it away?", abort=True, err=True)

@@ -1,0 +1,112 @@
+"""deploy, undo, retry: what begins a rollout."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.cli import options
+from tidegate.cli.options import Where, Who
+
+if TYPE_CHECKING:
+    from tidegate.cli.asking import Asking
+    from tidegate.model.intent import Action
+
+Wait = Annotated[bool, typer.Option("--wait", help="Stay and watch while the rollout waits for a person.")]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    app.command()(deploy)
+    app.command()(undo)
+    app.command()(retry)
+
+
+def deploy(
+    ctx: typer.Context,
+    release: Annotated[
+        str,
+        typer.Argument(
+            help="A release's id, its beginning, its version, or an image; by default the spec's image, or what runs "
+            "with the spec's configuration.",
+            metavar="[RELEASE]",
+        ),
+    ] = "",
+    file: options.File = None,
+    environment: options.Place = "",
+    reason: options.Reason = "",
+    by: options.By = "",
+    wait: Wait = False,
+    timeout: options.Timeout = None,
+    as_json: options.Json = False,
+) -> None:
+    """Move an environment to a release, and watch until it is promoted or taken back."""
+    from tidegate.cli.asking import Asking
+    from tidegate.cli.desk import perform
+
+    asking = Asking(Who(by, reason), timeout, wait)
+    perform(_deploy(ctx, Where(file, environment), release, asking, as_json))
+
+
+async def _deploy(ctx: typer.Context, where: Where, name: str, asking: "Asking", as_json: bool) -> int:
+    from tidegate.cli.asking import ask_rollout
+    from tidegate.cli.desk import open_desk
+    from tidegate.cli.output import Output
+    from tidegate.cli.releases import deploy_action
+
+    async with open_desk(ctx.obj, where, Output(as_json)) as desk, desk.site() as site:
+        action = await deploy_action(desk, site, name, asking.who)
+        await desk.books.journal.add_release(action.release)
+        return await ask_rollout(desk, site, action, asking)
+
+
+def undo(
+    ctx: typer.Context,
+    agent: options.Agent = "",
+    to_revision: Annotated[
+        int | None, typer.Option("--to-revision", help="Which one; by default the one before.", min=1, metavar="N")
+    ] = None,
+    file: options.File = None,
+    environment: options.Place = "",
+    reason: options.Reason = "",
+    by: options.By = "",
+    wait: Wait = False,
+    timeout: options.Timeout = None,
+    as_json: options.Json = False,
+) -> None:
+    """Go back to an earlier revision: its image and its configuration. During a rollout this aborts it."""
+    from tidegate.cli.asking import Asking
+    from tidegate.model.intent import Undo
+
+    asking = Asking(Who(by, reason), timeout, wait)
+    _begin(ctx, Where(file, environment, agent), Undo(to_revision), asking, as_json)
+
+
+def retry(
+    ctx: typer.Context,
+    agent: options.Agent = "",
+    file: options.File = None,
+    environment: options.Place = "",
+    reason: options.Reason = "",
+    by: options.By = "",
+    wait: Wait = False,
+    timeout: options.Timeout = None,
+    as_json: options.Json = False,
+) -> None:
+    """Start the rollout that went back once more, from its first step."""
+    from tidegate.cli.asking import Asking
+    from tidegate.model.intent import Retry
+
+    asking = Asking(Who(by, reason), timeout, wait)
+    _begin(ctx, Where(file, environment, agent), Retry(), asking, as_json)
+
+
+def _begin(ctx: typer.Context, where: Where, action: "Action", asking: "Asking", as_json: bool) -> None:
+    from tidegate.cli.asking import ask_rollout
+    from tidegate.cli.desk import open_desk, perform
+    from tidegate.cli.output import Output
+
+    async def work() -> int:
+        async with open_desk(ctx.obj, where, Output(as_json)) as desk, desk.site() as site:
+            return await ask_rollout(desk, site, action, asking)
+
+    perform(work())

@@ -1,0 +1,101 @@
+"""promote, pause, resume, abort: a person's words to the rollout under way."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.cli import options
+from tidegate.cli.options import Where, Who
+
+if TYPE_CHECKING:
+    from tidegate.model.intent import Action
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (promote, pause, resume, abort):
+        app.command()(command)
+
+
+def promote(
+    ctx: typer.Context,
+    agent: options.Agent = "",
+    full: Annotated[bool, typer.Option("--full", help="Skip every step that is left.")] = False,
+    file: options.File = None,
+    environment: options.Place = "",
+    reason: options.Reason = "",
+    by: options.By = "",
+    timeout: options.Timeout = None,
+    as_json: options.Json = False,
+) -> None:
+    """Skip the step or pause under way on a person's word."""
+    from tidegate.model.intent import Promote
+
+    _say(ctx, Where(file, environment, agent), Promote(full), Who(by, reason), timeout, as_json)
+
+
+def pause(
+    ctx: typer.Context,
+    agent: options.Agent = "",
+    file: options.File = None,
+    environment: options.Place = "",
+    reason: options.Reason = "",
+    by: options.By = "",
+    timeout: options.Timeout = None,
+    as_json: options.Json = False,
+) -> None:
+    """Hold the rollout as it is, traffic and all."""
+    from tidegate.model.intent import Pause
+
+    _say(ctx, Where(file, environment, agent), Pause(), Who(by, reason), timeout, as_json)
+
+
+def resume(
+    ctx: typer.Context,
+    agent: options.Agent = "",
+    file: options.File = None,
+    environment: options.Place = "",
+    reason: options.Reason = "",
+    by: options.By = "",
+    timeout: options.Timeout = None,
+    as_json: options.Json = False,
+) -> None:
+    """Go on where the rollout was paused, or where a command left it."""
+    from tidegate.model.intent import Resume
+
+    _say(ctx, Where(file, environment, agent), Resume(), Who(by, reason), timeout, as_json)
+
+
+def abort(
+    ctx: typer.Context,
+    agent: options.Agent = "",
+    file: options.File = None,
+    environment: options.Place = "",
+    reason: options.Reason = "",
+    by: options.By = "",
+    timeout: options.Timeout = None,
+    as_json: options.Json = False,
+) -> None:
+    """Traffic back to stable at once, then the rollout stops."""
+    from tidegate.model.intent import Abort
+
+    _say(ctx, Where(file, environment, agent), Abort(), Who(by, reason), timeout, as_json)
+
+
+def _say(ctx: typer.Context, where: Where, action: "Action", who: Who, timeout: float | None, as_json: bool) -> None:
+    from tidegate.cli.asking import Asking, ask_rollout, ask_short
+    from tidegate.cli.desk import open_desk, perform
+    from tidegate.cli.output import Output
+    from tidegate.model.intent import Pause, Resume
+    from tidegate.model.rollout import Phase
+
+    async def work() -> int:
+        async with open_desk(ctx.obj, where, Output(as_json)) as desk, desk.site() as site:
+            asking = Asking(who, timeout)
+            if isinstance(action, Pause):
+                return await ask_short(desk, site, action, asking)
+            under_way = (await desk.state()).active
+            left = isinstance(action, Resume) and under_way is not None and under_way.phase is not Phase.PAUSED
+            return await ask_rollout(desk, site, None if left else action, asking)
+
+    perform(work())

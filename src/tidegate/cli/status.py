@@ -1,0 +1,121 @@
+"""status: what runs, once or live."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from tidegate.cli import options
+from tidegate.cli.options import Where
+
+if TYPE_CHECKING:
+    from tidegate.cli.desk import Desk
+    from tidegate.cli.screen import Screen
+    from tidegate.cli.toolbox import Site
+    from tidegate.cli.views.status import Status
+
+PROBES_S = 2.0
+"""How long a single look waits for probes that have not answered."""
+
+TURN_S = 0.2
+LOOK_S = 1.0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(status)
+
+
+def status(
+    ctx: typer.Context,
+    agent: options.Agent = "",
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Stay: a live tree, or lines of events.")] = False,
+    file: options.File = None,
+    environment: options.Place = "",
+    timeout: options.Timeout = None,
+    as_json: options.Json = False,
+) -> None:
+    """Show the rollout, tracks, instances and measurements. With --watch until Ctrl-C; it never decides anything."""
+    from tidegate.cli.desk import perform
+
+    perform(_status(ctx, Where(file, environment, agent), as_json, watch, timeout))
+
+
+async def _status(ctx: typer.Context, where: Where, as_json: bool, watch: bool, timeout: float | None) -> int:
+    from dataclasses import asdict
+
+    from tidegate.cli.desk import open_desk
+    from tidegate.cli.output import Output
+    from tidegate.cli.views.status import status_lines
+
+    output = Output(as_json)
+    async with open_desk(ctx.obj, where, output) as desk:
+        await desk.state()
+        if watch:
+            return await _watch(desk, timeout)
+        seen = await look(desk)
+        if as_json:
+            output.data(asdict(seen))
+        else:
+            output.lines(status_lines(seen))
+        return 0
+
+
+async def look(desk: "Desk") -> "Status":
+    """State and host together; a host that cannot be opened shows as one that does not answer."""
+    from tidegate.cli.views.status import status_of
+    from tidegate.controller.preview import preview
+    from tidegate.model.errors import UnreachableError
+    from tidegate.model.observation import Observation
+
+    state = await desk.state()
+    try:
+        async with desk.site() as site:
+            seen = await preview(desk.key, site.ports, probes_s=PROBES_S)
+            return status_of(seen.state, seen.observation, site.ports.clock.now())
+    except UnreachableError as error:
+        return status_of(state, Observation(0.0, False, error.message), _now())
+
+
+def _now() -> float:
+    import time
+
+    return time.time()
+
+
+async def _watch(desk: "Desk", timeout: float | None) -> int:
+    import asyncio
+
+    from tidegate.cli.screen import Screen
+
+    async with desk.site() as site:
+        with Screen(desk.output, on_stdout=True) as screen:
+            try:
+                async with asyncio.timeout(timeout):
+                    await _show(desk, site, screen)
+            except TimeoutError:
+                return 0
+            except asyncio.CancelledError:
+                screen.pause()
+                raise
+    return 0
+
+
+async def _show(desk: "Desk", site: "Site", screen: "Screen") -> None:
+    import asyncio
+
+    from tidegate.cli.views.status import status_of
+    from tidegate.controller.preview import Preview, preview
+
+    session = desk.session(site)
+    await session.skip_history()
+    seen: Preview | None = None
+    looked = -LOOK_S
+    loop = asyncio.get_running_loop()
+    while True:
+        snapshot = await session.snapshot()
+        screen.tell(snapshot.events)
+        if screen.live and loop.time() - looked >= LOOK_S:
+            seen, looked = await preview(desk.key, site.ports), loop.time()
+        if snapshot.state is not None:
+            screen.draw(status_of(snapshot.state, seen.observation if seen else None, site.ports.clock.now()))
+        await asyncio.sleep(TURN_S)

@@ -1,0 +1,82 @@
+"""What the command line needs of the outside world; wiring makes it. Everything opens late, when a command asks."""
+
+from collections.abc import AsyncIterator, Mapping
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tidegate.controller.loop import Ports
+    from tidegate.model.machine import MachineFacts
+    from tidegate.model.release import Image
+    from tidegate.model.spec import Environment
+    from tidegate.ports import Journal, LeaseStore, Store
+
+
+class Books(Protocol):
+    """The state, opened: what was decided, what was told, and who decides."""
+
+    @property
+    def store(self) -> "Store":
+        """State and intents."""
+
+    @property
+    def journal(self) -> "Journal":
+        """Events, releases, revisions."""
+
+    @property
+    def lease(self) -> "LeaseStore":
+        """Who decides."""
+
+    async def close(self) -> None:
+        """Let go of it."""
+
+
+class Site(Protocol):
+    """One environment's host, opened: the ports that a controller and a view need."""
+
+    ports: "Ports"
+
+    async def image(self, reference: str) -> "Image":
+        """The image as the host knows it: with its digest where it is present. Never raises for an absent one."""
+
+    def follow(self, instance: str, lines: int) -> AsyncIterator[str]:
+        """The last lines of an instance's log, then each new one until it ends. Raises NotFoundError, EngineError."""
+
+    async def close(self) -> None:
+        """Let go of connections; instances and gateway go on."""
+
+
+class Rehearsal(Protocol):
+    """A host in memory with a clock that moves only when told, and a state that is thrown away."""
+
+    ports: "Ports"
+    leases: "LeaseStore"
+
+    def behave(self, version: str, image: str) -> None:
+        """From now on, this version and its image behave as the scenario says."""
+
+    async def close(self) -> None:
+        """Throw it away."""
+
+
+class Toolbox(Protocol):
+    """The factory of everything above."""
+
+    def location(self) -> str:
+        """Where the state is, for a person."""
+
+    async def books(self) -> Books:
+        """Open the state. Raises StoreError."""
+
+    async def site(self, books: Books, environment: "Environment", folder: "Path") -> Site:
+        """Open an environment; paths of secrets are relative to `folder`. Raises TidegateError."""
+
+    def scenarios(self) -> Mapping[str, str]:
+        """Scenario -> one sentence, for simulate."""
+
+    async def rehearsal(self, scenario: str) -> Rehearsal:
+        """Open a host in memory that plays a scenario."""
+
+    async def examine(self, environment: "Environment | None") -> "MachineFacts":
+        """Look at this machine. Never raises for what is missing: that is what it tells."""

@@ -1,0 +1,264 @@
+"""The only place where ports meet adapters, and the console script. What is heavy is imported when it is asked for."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tempfile import TemporaryDirectory
+
+    from aiodocker import Docker
+
+    from tidegate.adapters.platform.docker.platform import DockerPlatform
+    from tidegate.adapters.platform.memory.paced import PacedClock
+    from tidegate.adapters.platform.memory.world import World
+    from tidegate.adapters.store.opening import State
+    from tidegate.cli.toolbox import Books, Rehearsal, Site
+    from tidegate.controller.loop import Ports
+    from tidegate.model.decision import Decision
+    from tidegate.model.intent import Answer, Intent
+    from tidegate.model.machine import MachineFacts
+    from tidegate.model.release import AgentKey, Image
+    from tidegate.model.rollout import AgentState
+    from tidegate.model.spec import Environment
+    from tidegate.ports import LeaseStore, Store
+
+
+def main() -> None:
+    """The `tidegate` command."""
+    from tidegate.cli.app import run
+
+    sys.exit(run(Toolbox(), sys.argv[1:]))
+
+
+@dataclass
+class Toolbox:
+    """cli.toolbox.Toolbox on real adapters. One world in memory lasts as long as the toolbox."""
+
+    environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
+    _world: "tuple[World, PacedClock] | None" = None
+
+    def location(self) -> str:
+        """Where the state is."""
+        from tidegate.adapters.store.location import locate
+
+        return locate(self.environ)
+
+    async def books(self) -> "Books":
+        """Open the state."""
+        from tidegate.adapters.store.opening import open_state
+
+        return await open_state(self.location())
+
+    async def site(self, books: "Books", environment: "Environment", folder: Path) -> "Site":
+        """Open an environment's host."""
+        if environment.platform == "memory":
+            return self._memory_site(books, environment)
+        return self._docker_site(books, environment, folder)
+
+    def _docker_site(self, books: "Books", environment: "Environment", folder: Path) -> "Site":
+        from tidegate.adapters.gateway.container import Options
+        from tidegate.adapters.gateway.envoy import EnvoyGateway, Writer
+        from tidegate.adapters.platform.docker.client import Engine
+        from tidegate.adapters.platform.docker.options import DockerOptions
+        from tidegate.adapters.platform.docker.platform import DockerPlatform
+        from tidegate.adapters.source.secrets import Secrets
+        from tidegate.controller.clock import WallClock
+        from tidegate.controller.loop import Ports
+
+        url = endpoint(environment, self.environ)
+        platform = DockerPlatform(
+            Engine(url), Secrets(folder, self.environ), DockerOptions(subnet=self.environ.get("TIDEGATE_SUBNET", ""))
+        )
+        docker = open_docker(url)
+        gateway = EnvoyGateway(docker, Options(), Writer(authority=self.location()))
+        ports = Ports(platform, gateway, OnePlace(books.store, environment.name), books.journal, WallClock())
+        return DockerSite(ports, platform, docker)
+
+    def _memory_site(self, books: "Books", environment: "Environment") -> "Site":
+        from tidegate.adapters.platform.memory.paced import PacedClock
+        from tidegate.adapters.platform.memory.platform import MemoryGateway, MemoryPlatform
+        from tidegate.adapters.platform.memory.world import World
+        from tidegate.controller.loop import Ports
+
+        if self._world is None:
+            world = World()
+            self._world = world, PacedClock(world)
+        world, clock = self._world
+        store = OnePlace(books.store, environment.name)
+        return MemorySite(Ports(MemoryPlatform(world, clock), MemoryGateway(world), store, books.journal, clock))
+
+    def scenarios(self) -> Mapping[str, str]:
+        """What simulate can play."""
+        from tidegate.adapters.platform.memory.scenarios import SCENARIOS
+
+        return {name: scenario.about for name, scenario in SCENARIOS.items()}
+
+    async def rehearsal(self, scenario: str) -> "Rehearsal":
+        """A world in memory, and a state in a folder that is thrown away."""
+        from tempfile import TemporaryDirectory
+
+        from tidegate.adapters.platform.memory.clock import MemoryClock
+        from tidegate.adapters.platform.memory.platform import MemoryGateway, MemoryPlatform
+        from tidegate.adapters.platform.memory.world import World
+        from tidegate.adapters.store.opening import open_state
+        from tidegate.controller.loop import Ports
+
+        folder = TemporaryDirectory(prefix="tidegate-simulate-")
+        state = await open_state(str(Path(folder.name) / "state.db"))
+        world = World({})
+        clock = MemoryClock(world)
+        ports = Ports(MemoryPlatform(world), MemoryGateway(world), state.store, state.journal, clock)
+        return MemoryRehearsal(ports, state.lease, state, folder, world, scenario)
+
+    async def examine(self, environment: "Environment | None") -> "MachineFacts":
+        """Look at this machine, and at what the spec needs of it."""
+        from tidegate.adapters.machine import examine
+
+        routes = environment.workload.routes if environment else ()
+        listens = tuple(sorted({route.listen for route in routes}))
+        return await examine(endpoint(environment, self.environ), self.location(), listens)
+
+
+@dataclass
+class DockerSite:
+    """cli.toolbox.Site on one Docker Engine."""
+
+    ports: "Ports"
+    platform: "DockerPlatform"
+    docker: "Docker"
+
+    async def image(self, reference: str) -> "Image":
+        """The image with its digest where the engine has it."""
+        from tidegate.model.errors import TidegateError
+        from tidegate.model.release import Image
+
+        with suppress(TidegateError):
+            async with self.platform.engine.call(f"image {reference}") as docker:
+                facts = await docker.images.inspect(reference)
+            digests = [one.rpartition("@")[2] for one in facts.get("RepoDigests") or ()]
+            return Image(reference, str(facts["Id"]), digests[0] if digests else "")
+        return Image(reference)
+
+    def follow(self, instance: str, lines: int) -> AsyncIterator[str]:
+        """The log as it is written."""
+        from tidegate.adapters.platform.docker.tail import follow_log
+
+        return follow_log(self.platform.engine, instance, lines)
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self.ports.gateway.close()
+        await self.platform.close()
+        await self.docker.close()
+
+
+@dataclass
+class MemorySite:
+    """cli.toolbox.Site in memory."""
+
+    ports: "Ports"
+
+    async def image(self, reference: str) -> "Image":
+        """Every image is there."""
+        from tidegate.model.release import Image
+
+        return Image(reference)
+
+    async def follow(self, instance: str, lines: int) -> AsyncIterator[str]:
+        """What there is; nothing is written afterwards."""
+        for line in await self.ports.platform.logs(instance, lines):
+            yield line
+
+    async def close(self) -> None:
+        """The world goes on."""
+
+
+@dataclass
+class MemoryRehearsal:
+    """cli.toolbox.Rehearsal."""
+
+    ports: "Ports"
+    leases: "LeaseStore"
+    state: "State"
+    folder: "TemporaryDirectory[str]"
+    world: "World"
+    scenario: str
+
+    def behave(self, version: str, image: str) -> None:
+        """Let the scenario begin for this version."""
+        from tidegate.adapters.platform.memory.scenarios import SCENARIOS
+
+        scenario = SCENARIOS[self.scenario]
+        self.world.behaviours = {version: scenario.behaviour}
+        self.world.requests_per_s = scenario.requests_per_s
+        if scenario.pull_fails:
+            self.world.images[image] = scenario.pull_fails
+
+    async def close(self) -> None:
+        """Throw it away."""
+        await self.state.close()
+        self.folder.cleanup()
+
+
+@dataclass(frozen=True)
+class OnePlace:
+    """ports.Store as one environment sees it: a controller never decides about agents whose host it does not hold."""
+
+    store: "Store"
+    environment: str
+
+    async def keys(self) -> "tuple[AgentKey, ...]":
+        """The agents of this environment."""
+        return tuple(key for key in await self.store.keys() if key.environment == self.environment)
+
+    async def asked(self) -> "tuple[AgentKey, ...]":
+        """Those of them that were asked something."""
+        return tuple(key for key in await self.store.asked() if key.environment == self.environment)
+
+    async def load(self, key: "AgentKey") -> "AgentState | None":
+        """The state last saved."""
+        return await self.store.load(key)
+
+    async def save(self, decision: "Decision", epoch: int) -> None:
+        """One transaction a decision."""
+        await self.store.save(decision, epoch)
+
+    async def save_in_reserve(self, decision: "Decision", epoch: int) -> None:
+        """When `save` cannot."""
+        await self.store.save_in_reserve(decision, epoch)
+
+    async def submit(self, intent: "Intent") -> None:
+        """Write an intent."""
+        await self.store.submit(intent)
+
+    async def pending(self, key: "AgentKey") -> "tuple[Intent, ...]":
+        """Intents not answered yet."""
+        return await self.store.pending(key)
+
+    async def answer(self, intent: str) -> "Answer | None":
+        """What became of an intent."""
+        return await self.store.answer(intent)
+
+
+def endpoint(environment: "Environment | None", environ: Mapping[str, str]) -> str:
+    """The engine's address: the spec's, else DOCKER_HOST, else empty: the docker command line's context or socket."""
+    return (environment.endpoint if environment else "") or environ.get("DOCKER_HOST", "")
+
+
+def open_docker(url: str) -> "Docker":
+    """A client of its own for the gateway. Raises UnreachableError where no engine is to be found."""
+    from aiodocker import Docker
+
+    from tidegate.model.errors import UnreachableError
+
+    try:
+        return Docker(url=url or None)
+    except (AssertionError, ValueError) as error:
+        raise UnreachableError(
+            "no Docker Engine found", hint="start one, or set DOCKER_HOST; tidegate doctor says what is missing"
+        ) from error
