@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from tidegate.model.release import AgentKey, Image
     from tidegate.model.rollout import AgentState
     from tidegate.model.spec import Environment
-    from tidegate.ports import LeaseStore, Store
+    from tidegate.pipeline.deliver import Tools
+    from tidegate.ports import Journal, LeaseStore, Store
 
 
 def main() -> None:
@@ -144,6 +145,14 @@ class DockerSite:
             return Image(reference, str(facts["Id"]), digests[0] if digests else "")
         return Image(reference)
 
+    def tools(self, journal: "Journal") -> "Tools":
+        """git, and the engine's builder."""
+        from tidegate.adapters.registry.builder import EngineBuilder
+        from tidegate.adapters.source.git import Git
+        from tidegate.pipeline.deliver import Tools
+
+        return Tools(Git(), EngineBuilder(self.docker), journal, self.ports.clock)
+
     def follow(self, instance: str, lines: int) -> AsyncIterator[str]:
         """The log as it is written."""
         from tidegate.adapters.platform.docker.tail import follow_log
@@ -168,6 +177,12 @@ class MemorySite:
         from tidegate.model.release import Image
 
         return Image(reference)
+
+    def tools(self, journal: "Journal") -> "Tools":
+        """There is nothing to build with in memory."""
+        from tidegate.model.errors import UsageError
+
+        raise UsageError("the memory platform builds no images", hint="deploy an image: tidegate deploy NAME:TAG")
 
     async def follow(self, instance: str, lines: int) -> AsyncIterator[str]:
         """What there is; nothing is written afterwards."""

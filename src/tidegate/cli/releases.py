@@ -15,8 +15,12 @@ from tidegate.model.source import REFERENCE
 
 async def deploy_action(desk: Desk, site: Site, name: str, who: Who) -> Deploy:
     """What to ask for. Raises NotFoundError or UsageError that say what could be named instead."""
+    return action_of(desk, await find_release(desk, site, name, who))
+
+
+def action_of(desk: Desk, release: Release) -> Deploy:
+    """The intent that deploys a release as the spec says: overlay, strategy, analysis, rollback."""
     spec = desk.spec()
-    release = await find_release(desk, site, name, who)
     workload = overlaid(release, spec.workload, desk.target.environment.workload)
     return Deploy(release, workload, spec.strategy, spec.analysis, spec.rollback)
 

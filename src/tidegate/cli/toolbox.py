@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tidegate.model.machine import MachineFacts
     from tidegate.model.release import Image
     from tidegate.model.spec import Environment
+    from tidegate.pipeline.deliver import Tools
     from tidegate.ports import Journal, LeaseStore, Store
 
 
@@ -39,6 +40,9 @@ class Site(Protocol):
 
     async def image(self, reference: str) -> "Image":
         """The image as the host knows it: with its digest where it is present. Never raises for an absent one."""
+
+    def tools(self, journal: "Journal") -> "Tools":
+        """What a delivery needs: source control, and a builder on this host."""
 
     def follow(self, instance: str, lines: int) -> AsyncIterator[str]:
         """The last lines of an instance's log, then each new one until it ends. Raises NotFoundError, EngineError."""

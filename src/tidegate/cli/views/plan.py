@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from tidegate.cli.views.lines import Line, Span, line
-from tidegate.cli.views.status import step_text
+from tidegate.cli.views.status import step_text, steps_of
 from tidegate.model.operation import (
     CreateInstance,
     Operation,
@@ -41,7 +41,7 @@ def plan_lines(
     lines.append(line("operations now:" if operations else "operations now: none, everything is as it should be"))
     lines += [line("  ", Span(_mark(one), _tone(one)), " ", describe(one)) for one in operations]
     if strategy is not None:
-        steps = " -> ".join(step_text(step) for step in strategy.steps)
+        steps = " -> ".join(step_text(step) for step in steps_of(strategy))
         lines.append(line(f"then: {steps + ' -> ' if steps else ''}promote -> bake {strategy.bake_s:g} s"))
     if changed:
         lines.append(line("configuration, compared with the running revision:"))

@@ -8,7 +8,7 @@ from tidegate.core.transitions import TONES
 from tidegate.core.view import effective_phase
 from tidegate.model.observation import InstanceState, Observation, ObservedInstance
 from tidegate.model.rollout import AgentState, Phase, Rollout
-from tidegate.model.spec import Analyse, Pause, SetWeight, Step
+from tidegate.model.spec import Analyse, Canary, Pause, SetWeight, Step, Strategy
 from tidegate.model.verdict import MetricState, Outcome
 
 OUTCOME_TONES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
@@ -129,10 +129,15 @@ def waits_for_person(rollout: Rollout | None) -> bool:
 
 
 def _step(rollout: Rollout) -> str:
-    steps = rollout.strategy.steps
+    steps = steps_of(rollout.strategy)
     if rollout.phase.ended or effective_phase(rollout) is not Phase.PROGRESSING or rollout.cursor >= len(steps):
         return ""
     return f"step {rollout.cursor + 1} of {len(steps)} ({step_text(steps[rollout.cursor])})"
+
+
+def steps_of(strategy: Strategy) -> tuple[Step, ...]:
+    """The strategy's steps; none where it has none."""
+    return strategy.steps if isinstance(strategy, Canary) else ()
 
 
 def step_text(step: Step) -> str:

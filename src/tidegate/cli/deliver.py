@@ -1,0 +1,98 @@
+"""deliver: from a commit to its end, promoted or taken back."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from tidegate.cli import options
+from tidegate.cli.options import Where, Who
+
+if TYPE_CHECKING:
+    from tidegate.cli.asking import Asking
+    from tidegate.cli.desk import Desk
+    from tidegate.cli.toolbox import Site
+    from tidegate.model.event import Event
+    from tidegate.pipeline.deliver import Plan
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(deliver)
+
+
+def deliver(
+    ctx: typer.Context,
+    commit: Annotated[
+        str, typer.Argument(help="A commit, tag or branch; by default the spec's branch.", metavar="[COMMIT]")
+    ] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    file: options.File = None,
+    environment: options.Place = "",
+    reason: options.Reason = "",
+    by: options.By = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Stay and watch while the rollout waits for a person.")] = False,
+    timeout: options.Timeout = None,
+    as_json: options.Json = False,
+) -> None:
+    """Build a commit, roll it out, and watch until it is promoted or taken back."""
+    from tidegate.cli.asking import Asking
+    from tidegate.cli.desk import perform
+
+    asking = Asking(Who(by, reason), timeout, wait)
+    perform(_deliver(ctx, Where(file, environment), commit, dry_run, asking, as_json))
+
+
+async def _deliver(
+    ctx: typer.Context, where: Where, commit: str, dry_run: bool, asking: "Asking", as_json: bool
+) -> int:
+    from tidegate.cli.asking import ask_rollout
+    from tidegate.cli.desk import open_desk
+    from tidegate.cli.output import Output
+    from tidegate.cli.releases import action_of
+    from tidegate.pipeline import deliver as pipeline
+
+    async with open_desk(ctx.obj, where, Output(as_json)) as desk, desk.site() as site:
+        spec = desk.spec()
+        tools = site.tools(desk.books.journal)
+        what = await pipeline.plan(spec, desk.key, commit, tools.source)
+        if dry_run:
+            return await _tell_plan(desk, site, what)
+        release = await pipeline.make(spec, what, asking.who.name, tools, lambda event: _tell(desk, event))
+        return await ask_rollout(desk, site, action_of(desk, release), asking)
+
+
+def _tell(desk: "Desk", event: "Event") -> None:
+    from tidegate.cli.views.lines import Span, line
+
+    desk.output.progress([line(Span(f"{event.data['stage']:8}", "bold"), f" {event.because}")])
+
+
+async def _tell_plan(desk: "Desk", site: "Site", what: "Plan") -> int:
+    from tidegate.cli.views.lines import line
+    from tidegate.model.errors import Exit
+
+    state = await desk.books.store.load(desk.key)
+    running = state.stable.title if state is not None and state.stable is not None else "nothing"
+    data: dict[str, Any] = {
+        "commit": what.commit.id,
+        "subject": what.commit.subject,
+        "version": what.version,
+        "image": what.tag,
+        "dockerfile": what.options.dockerfile,
+        "environment": desk.key.environment,
+        "running": running,
+        "warnings": list(what.commit.warnings),
+    }
+    if desk.output.as_json:
+        desk.output.data(data)
+        return Exit.DONE
+    desk.output.lines(
+        [
+            line(f"source   commit {what.commit.short} ({what.commit.subject}) of {what.repository}"),
+            *(line(f"source   {warning}") for warning in what.commit.warnings),
+            line(f"build    {what.tag} from {what.options.dockerfile}"),
+            line(f"release  version {what.version}"),
+            line(f"rollout  {desk.key}: {running} runs now; tidegate plan shows the operations"),
+        ]
+    )
+    return Exit.DONE
