@@ -263,6 +263,11 @@ async def test_tls_by_files(engine: Engine, gateway: EnvoyGateway, tmp_path: Pat
                 url = f"https://{engine.address}:8443/who"
                 async with client.get(url, ssl=context, server_hostname=host, headers={"Host": host}) as response:
                     assert await response.text() == name
+        _certificate(tmp_path, "first.test")
+        with pytest.raises(ssl.SSLCertVerificationError):  # the gateway still shows the former one
+            await asyncio.to_thread(_tls, engine.address, "first.test", tmp_path)
+        await gateway.refresh_tls(frozenset({first}))
+        assert await until(lambda: _trusted(engine.address, "first.test", tmp_path))
         await gateway.execute(applied())
         nothing = Tls(str(tmp_path / "nothing.crt"), first.key)
         with pytest.raises(GatewayError, match=r"nothing\.crt"):
@@ -299,6 +304,14 @@ def _tls(address: str, host: str, directory: Path) -> tuple[str | None, str]:
     with socket.create_connection((address, 8443)) as raw, context.wrap_socket(raw, server_hostname=host) as wrapped:
         name = wrapped.getpeercert()["subjectAltName"][0][1]  # type: ignore[index]
         return wrapped.selected_alpn_protocol(), str(name)
+
+
+async def _trusted(address: str, host: str, directory: Path) -> bool:
+    try:
+        await asyncio.to_thread(_tls, address, host, directory)
+    except ssl.SSLError:
+        return False
+    return True
 
 
 async def _true(value: bool) -> bool:

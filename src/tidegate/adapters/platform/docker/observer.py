@@ -33,7 +33,8 @@ MEMORY_KILL_S = 60.0
 class MemoryKills:
     """Containers of which a process was killed for lack of memory within the last minute, by the engine's events.
 
-    Inspect forgets it as soon as the restart policy has started the container again.
+    Engine 20.10 leaves OOMKilled standing after the restart policy started the container again; no version of the API
+    promises that, and a restart loop spends little time exited.
     """
 
     def __init__(self) -> None:
