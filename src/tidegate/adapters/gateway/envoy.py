@@ -1,6 +1,7 @@
 """The Gateway port on Envoy: what is applied, what to tell it, and telling it."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -9,6 +10,7 @@ import aiodocker
 
 from tidegate.adapters.gateway import container, force, planning, ports, stages, stats, tls, volume
 from tidegate.adapters.gateway.container import Options
+from tidegate.adapters.gateway.dump import Applied
 from tidegate.adapters.gateway.image import ensure_gateway_image
 from tidegate.adapters.gateway.merge import Fragment, canonical, merge
 from tidegate.adapters.gateway.render import Config, render
@@ -22,6 +24,8 @@ from tidegate.model.release import AgentKey
 from tidegate.model.workload import Tls
 
 T = TypeVar("T")
+LOOK_S = 0.25
+"""How often a writer that waits looks whether another one has taken its place, in seconds."""
 TRIES = 20
 """How often a commit is tried again when other writers commit at the same time."""
 
@@ -205,26 +209,37 @@ class EnvoyGateway:
         if await force.lacks(session, expected):
             files = {name: self._book.files[name] for name in sorted(self._book.files, key=stages.reading_order)}
             self._book = await volume.commit(session, self._book, Change(None, files))
-            await force.wait_for(session, expected)
+            await _settled(session, self._book, expected)
 
     async def _to(self, session: Session, book: Book, fragment: Fragment | None, want: Config) -> None:
         """The three stages, each a commit. The fragment goes with the first, so that any other writer carries on."""
         step = stages.grow(book.files, want)
         if step.files:
             book = self._book = await volume.commit(session, book, Change(fragment, step.files))
-            await force.wait_for(session, step.expect)
+            await _settled(session, book, step.expect)
             fragment = None
         step = stages.switch(book.files, want)
         if step.files or fragment is not None:
             book = self._book = await volume.commit(session, book, Change(fragment, step.files))
-            await force.wait_for(session, step.expect)
+            await _settled(session, book, step.expect)
         going = stages.leaving(book.files, want)
         busy = await force.busy(session) if going else frozenset()
         step = stages.shrink(book.files, want, going & busy)
         if step.files or step.deletes:
             book = await volume.commit(session, book, Change(None, step.files, step.deletes))
-            await force.wait_for(session, step.expect)
+            await _settled(session, book, step.expect)
         self._book = book
+
+
+async def _settled(session: Session, book: Book, expected: Applied) -> None:
+    """Wait until it is in force. Another writer's commit may have taken its place meanwhile: StaleError then."""
+    for _ in range(math.ceil(force.APPLY_S / LOOK_S) - 1):
+        try:
+            return await force.wait_for(session, expected, LOOK_S)
+        except force.NotYetError:
+            if not await volume.is_current(session, book):
+                raise StaleError("another writer changed the gateway's volume") from None
+    return await force.wait_for(session, expected, LOOK_S)
 
 
 def _check_epoch(former: Fragment, fragment: Fragment) -> None:

@@ -15,6 +15,10 @@ APPLY_S = 10.0
 """How long Envoy may take to put a change in force, in seconds; it takes milliseconds."""
 
 
+class NotYetError(GatewayError):
+    """Something is not in force when the deadline has passed."""
+
+
 async def observe(session: Session, key: AgentKey) -> ObservedGateway:
     """What is in force for one agent, and its requests in flight. Raises SessionError."""
     paths = [dump.path_of(section) for section in dump.SECTIONS] + [stats.active_path(key)]
@@ -38,7 +42,7 @@ async def lacks(session: Session, expected: Applied) -> bool:
 
 
 async def wait_for(session: Session, expected: Applied, deadline_s: float = APPLY_S) -> None:
-    """Wait until what is expected is in force. Raises PortTakenError, and GatewayError with Envoy's reason."""
+    """Wait until what is expected is in force. Raises NotYetError, PortTakenError, GatewayError with Envoy's reason."""
     sections = expected.sections()
     if not sections:
         return
@@ -54,7 +58,7 @@ async def wait_for(session: Session, expected: Applied, deadline_s: float = APPL
             _refuse(name, applied.failed.get(name, ""))
         if loop.time() > end:
             reasons = "; ".join(applied.failed.values()) or "no reason given"
-            raise GatewayError(f"the gateway did not apply {', '.join(missing)} within {deadline_s:g} s: {reasons}")
+            raise NotYetError(f"the gateway did not apply {', '.join(missing)} within {deadline_s:g} s: {reasons}")
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, 0.05)
 

@@ -68,6 +68,12 @@ async def read(session: Session) -> Book:
     return Book(lines[0].strip() if lines else "", fragments, files)
 
 
+async def is_current(session: Session, book: Book) -> bool:
+    """Whether nobody has committed since the book."""
+    _, output = await session.run(f"cat {names.XDS}/{GENERATION} 2>/dev/null")
+    return output.strip() == book.generation
+
+
 async def commit(session: Session, book: Book, change: Change) -> Book:
     """Carry out a change if nobody committed since `book`. Returns the new book. Raises StaleError, GatewayError."""
     generation = str(int(book.generation or 0) + 1)
