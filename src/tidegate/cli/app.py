@@ -7,7 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from tidegate.cli import agents, deploy, doctor, explain, history, instances, plan, rollout, simulate, spec, status
+from tidegate.cli import (
+    agents,
+    deploy,
+    doctor,
+    explain,
+    history,
+    instances,
+    plan,
+    rollout,
+    serve,
+    simulate,
+    spec,
+    status,
+)
 
 if TYPE_CHECKING:
     from tidegate.cli.toolbox import Toolbox
@@ -16,7 +29,7 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C while nothing was being decided. Source: the shell's 128 + SIGINT."""
 
 ABOUT = "Closed-loop delivery of containerised agents: a release flows on while the evidence is good."
-NOUNS = (deploy, rollout, status, explain, history, plan, instances, agents, doctor, simulate, spec)
+NOUNS = (deploy, rollout, status, explain, history, plan, instances, agents, serve, doctor, simulate, spec)
 
 
 def make_app() -> typer.Typer:
