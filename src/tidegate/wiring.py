@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from asyncio import Event
     from tempfile import TemporaryDirectory
 
     from aiodocker import Docker
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from tidegate.adapters.platform.memory.world import World
     from tidegate.adapters.store.opening import State
     from tidegate.cli.toolbox import Books, Rehearsal, Site
+    from tidegate.control.centre import Centre
+    from tidegate.control.tokens import Tokens
     from tidegate.controller.loop import Ports
     from tidegate.model.decision import Decision
     from tidegate.model.intent import Answer, Intent
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from tidegate.model.spec import Environment
     from tidegate.pipeline.deliver import Tools
     from tidegate.ports import Journal, LeaseStore, Store
+    from tidegate.server.listener import NetworkAddress
 
 
 def main() -> None:
@@ -42,6 +46,7 @@ class Toolbox:
 
     environ: Mapping[str, str] = field(default_factory=lambda: os.environ)
     _world: "tuple[World, PacedClock] | None" = None
+    _made_tokens: "Tokens | None" = None
 
     def location(self) -> str:
         """Where the state is."""
@@ -72,13 +77,42 @@ class Toolbox:
         from tidegate.controller.loop import Ports
 
         url = endpoint(environment, self.environ)
-        platform = DockerPlatform(
-            Engine(url), Secrets(folder, self.environ), DockerOptions(subnet=self.environ.get("TIDEGATE_SUBNET", ""))
+        port = agents_port(self.environ)
+        options = DockerOptions(
+            subnet=self.environ.get("TIDEGATE_SUBNET", ""),
+            heartbeat_url=f"http://{{gateway}}:{port}" if port else "",
+            token_for=lambda instance: self._tokens().of_instance(instance),
         )
+        platform = DockerPlatform(Engine(url), Secrets(folder, self.environ), options)
         docker = open_docker(url)
         gateway = EnvoyGateway(docker, Options(), Writer(authority=self.location()))
-        ports = Ports(platform, gateway, OnePlace(books.store, environment.name), books.journal, WallClock())
+        store = OnePlace(books.store, environment.name)
+        heartbeats = self._centre(books, platform.network.host_address, port) if port else None
+        ports = Ports(platform, gateway, store, books.journal, WallClock(), heartbeats)
         return DockerSite(ports, platform, docker)
+
+    def _centre(self, books: "Books", network: "NetworkAddress", port: int) -> "Centre":
+        """The control centre. Its server is loaded when it begins to listen."""
+        from tidegate.control.centre import Centre
+        from tidegate.control.registry import Registry
+        from tidegate.controller.clock import WallClock
+
+        async def listen(registry: Registry, stop: "Event") -> None:
+            from tidegate.server.listener import Listener
+
+            await Listener(self._tokens, network, port).run(registry, stop)
+
+        return Centre(Registry(books.pulses, WallClock()), listen)
+
+    def _tokens(self) -> "Tokens":
+        """What agents authenticate with; the key lies beside the state, and is made when it is first needed."""
+        from tidegate.adapters.store.location import file_of, locate
+        from tidegate.control.tokens import Tokens
+
+        if self._made_tokens is None:
+            file = file_of(self.location()) or Path(locate({**self.environ, "TIDEGATE_STATE": ""}))
+            self._made_tokens = Tokens.at(file.parent)
+        return self._made_tokens
 
     def _memory_site(self, books: "Books", environment: "Environment") -> "Site":
         from tidegate.adapters.platform.memory.paced import PacedClock
@@ -258,6 +292,18 @@ class OnePlace:
     async def answer(self, intent: str) -> "Answer | None":
         """What became of an intent."""
         return await self.store.answer(intent)
+
+
+def agents_port(environ: Mapping[str, str]) -> int:
+    """Where agents report, by TIDEGATE_AGENTS_PORT; 0 ("off"): nowhere. Raises UsageError."""
+    from tidegate.model.errors import UsageError
+
+    text = environ.get("TIDEGATE_AGENTS_PORT", "") or "4319"
+    if text == "off":
+        return 0
+    if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 65536:
+        raise UsageError(f"TIDEGATE_AGENTS_PORT is {text[:20]!r}", hint="a port from 1 to 65535, or off")
+    return int(text)
 
 
 def endpoint(environment: "Environment | None", environ: Mapping[str, str]) -> str:

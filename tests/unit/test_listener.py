@@ -70,7 +70,7 @@ async def until(condition: Callable[[], object], deadline_s: float = 10.0) -> No
 @pytest.fixture
 async def running() -> AsyncIterator[Running]:
     port, registry, stop = free_port(), Registry(Memory(), WallClock()), asyncio.Event()
-    task = asyncio.create_task(Listener(TOKENS, port=port).run(registry, stop))
+    task = asyncio.create_task(Listener(lambda: TOKENS, port=port).run(registry, stop))
     await until(lambda: registry.listening().since)
     yield Running(port, registry)
     stop.set()
@@ -199,7 +199,7 @@ async def test_it_listens_once_the_network_is_there_and_says_what_keeps_it(caplo
 
     port, registry, stop = free_port(), Registry(Memory(), WallClock()), asyncio.Event()
     taken = socket.create_server(("127.0.0.2", port))
-    task = asyncio.create_task(Listener(TOKENS, network, port).run(registry, stop))
+    task = asyncio.create_task(Listener(lambda: TOKENS, network, port).run(registry, stop))
     await until(lambda: "another program has the port" in caplog.text)
     assert registry.listening().since is None
     taken.close()

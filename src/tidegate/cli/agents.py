@@ -19,31 +19,43 @@ def register(app: typer.Typer) -> None:
 
 
 def agents(ctx: typer.Context, as_json: options.Json = False) -> None:
-    """Every agent in every environment that the state knows."""
+    """Every agent in every environment that the state knows, with its instances and what they report."""
     from tidegate.cli.desk import perform
 
     perform(_agents(ctx, as_json))
 
 
 async def _agents(ctx: typer.Context, as_json: bool) -> int:
+    import time
     from dataclasses import asdict
 
     from tidegate.cli.output import Output
     from tidegate.cli.toolbox import Toolbox
     from tidegate.cli.views.agents import agent_lines, agent_row
+    from tidegate.cli.views.lines import line
+    from tidegate.cli.views.roster import as_of, listening_line, roster_lines
+    from tidegate.core.roster import roster
 
     toolbox: Toolbox = ctx.obj
     output = Output(as_json)
     books = await toolbox.books()
     try:
-        states = [await books.store.load(key) for key in await books.store.keys()]
+        loaded = [await books.store.load(key) for key in await books.store.keys()]
+        states = [state for state in loaded if state is not None]
+        now = time.time()
+        listening = as_of(await books.pulses.last_listening(), now)
+        heard = [{pulse.instance: pulse for pulse in await books.pulses.pulses(state.key)} for state in states]
     finally:
         await books.close()
-    rows = [agent_row(state) for state in states if state is not None]
+    rows = [agent_row(state) for state in states]
+    rosters = [(s.key, roster(s, pulses, listening)) for s, pulses in zip(states, heard, strict=True)]
     if as_json:
-        output.data([asdict(row) for row in rows])
+        instances = [[asdict(one) for one in each] for _, each in rosters]
+        output.data([{**asdict(row), "instances": each} for row, each in zip(rows, instances, strict=True)])
     elif rows:
-        output.lines(agent_lines(rows))
+        output.lines([*agent_lines(rows), line(), *roster_lines(rosters, now)])
+        if why := listening_line(listening):
+            output.message(why)
     else:
         output.message("nothing was ever deployed; tidegate deploy begins")
     return 0

@@ -17,6 +17,7 @@ from tidegate.cli import (
     instances,
     plan,
     rollout,
+    serve,
     simulate,
     spec,
     status,
@@ -29,7 +30,21 @@ INTERRUPTED = 130
 """Exit code after Ctrl-C while nothing was being decided. Source: the shell's 128 + SIGINT."""
 
 ABOUT = "Closed-loop delivery of containerised agents: a release flows on while the evidence is good."
-NOUNS = (deliver, deploy, rollout, status, explain, history, plan, instances, agents, doctor, simulate, spec)
+NOUNS = (
+    deliver,
+    deploy,
+    rollout,
+    status,
+    explain,
+    history,
+    plan,
+    instances,
+    agents,
+    serve,
+    doctor,
+    simulate,
+    spec,
+)
 
 
 def make_app() -> typer.Typer:

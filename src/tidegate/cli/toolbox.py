@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tidegate.model.release import Image
     from tidegate.model.spec import Environment
     from tidegate.pipeline.deliver import Tools
-    from tidegate.ports import Journal, LeaseStore, Store
+    from tidegate.ports import Journal, LeaseStore, Pulses, Store
 
 
 class Books(Protocol):
@@ -28,6 +28,10 @@ class Books(Protocol):
     @property
     def lease(self) -> "LeaseStore":
         """Who decides."""
+
+    @property
+    def pulses(self) -> "Pulses":
+        """What agents reported."""
 
     async def close(self) -> None:
         """Let go of it."""

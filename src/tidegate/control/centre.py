@@ -51,9 +51,14 @@ class Centre:
 
     async def _hear(self, stop: asyncio.Event) -> None:
         """Trouble in the ears is no end of the controller: begin again."""
+        told = ""
         while not stop.is_set():
             try:
                 await self._listen(self.registry, stop)
+            except TidegateError as error:
+                if error.message != told:
+                    told = error.message
+                    log.warning("cannot listen for heartbeats: %s (%s)", error.message, error.hint)
             except Exception:
                 log.exception("a fault while listening for heartbeats; beginning again")
             self.registry.shut()

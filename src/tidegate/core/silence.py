@@ -46,7 +46,7 @@ def _configured(state: AgentState) -> float:
 
 
 def _is_candidate(state: AgentState, instance: ObservedInstance) -> bool:
-    return state.active is not None and instance.revision == state.active.candidate.number
+    return state.active is not None and instance.revision == state.active.candidate.runs_as
 
 
 def _gone(instance: ObservedInstance, heartbeat: ObservedHeartbeat) -> str:

@@ -35,9 +35,12 @@ NetworkAddress = Callable[[], Awaitable[str | None]]
 
 @dataclass
 class Listener:
-    """Listens while `run` runs. `network` None: no containers of this machine report (a remote engine)."""
+    """Listens while `run` runs. `network` None: only what runs beside it can report.
 
-    tokens: Tokens
+    `tokens` is called when it begins: commands that only look need no key.
+    """
+
+    tokens: Callable[[], Tokens]
     network: NetworkAddress | None = None
     port: int = PORT
     _servers: dict[str, "_Served"] = field(default_factory=dict)
@@ -45,7 +48,7 @@ class Listener:
 
     async def run(self, registry: Registry, stop: asyncio.Event) -> None:
         """Until told to stop. The registry is open exactly while agents can reach us."""
-        app = agents_app(registry, self.tokens)
+        app = agents_app(registry, self.tokens())
         address = None
         try:
             while not stop.is_set():

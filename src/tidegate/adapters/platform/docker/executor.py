@@ -93,7 +93,8 @@ class Executor:
         url = self._options.heartbeat_url
         if "{gateway}" in url:
             _, gateway = await self._network.ensure()
-            url = url.replace("{gateway}", gateway)
+            # Another machine's network does not lead to us.
+            url = url.replace("{gateway}", gateway) if self._engine.local else ""
         return Placement(
             image=image_id,
             secrets=await self._secrets.resolve(goal.revision.workload),

@@ -79,6 +79,17 @@ class Network:
         self._known = found
         return found
 
+    async def host_address(self) -> str | None:
+        """Where this machine is reached from our network; None while there is none, or on another machine's engine.
+
+        Asks the engine each time: somebody may have made the network anew. Raises EngineError.
+        """
+        if not self._engine.local:
+            return None
+        async with self._engine.call(f"network {self._options.network}") as docker:
+            found = await self._find(docker)
+        return found[1] if found else None
+
     async def pick(self, name: str) -> str:
         """A free fixed address for an instance. Hold the host's lock until the container was created."""
         subnet, gateway = await self.ensure()
