@@ -64,7 +64,7 @@ def evidence_over_time() -> None:
     axes.axhline(100, color="black", linestyle="--", linewidth=0.8)
     axes.text(0.2, 115, "roll back: 100 = 1 / 0.01")
     axes.set(yscale="log", ylim=(0.02, 1e4), xlim=(0, 30), xlabel="minutes", ylabel="evidence that the canary is worse")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper center", fontsize=8)
     save(figure, "evidence")
 
 
