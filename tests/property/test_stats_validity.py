@@ -103,12 +103,21 @@ def sane(counts: tuple[int, int, int, int]) -> Block:
     return block(n_canary, n_stable, min(k_canary, n_canary), min(k_stable, n_stable))
 
 
+def after_history(policy: StreamPolicy, shape: tuple[int, ...] = ()) -> stream.Stream:
+    """A stream that has seen ten minutes of stable: 100 requests a second with 3 % events."""
+    state = stream.opening(policy, shape)
+    for seconds in (1.0, 599.0):
+        zero = np.zeros(shape)
+        state = stream.learn(policy, state, block(zero, zero + 100 * seconds, zero, zero + 3 * seconds, seconds))
+    return state
+
+
 @settings(max_examples=60, deadline=None)
 @given(POLICIES, BLOCKS, st.integers(0, 59))
 def test_a_restart_in_the_middle_changes_no_bit(
     policy: StreamPolicy, counts: list[tuple[int, int, int, int]], cut: int
 ) -> None:
-    straight = broken = stream.opening(policy)
+    straight = broken = after_history(policy)
     for i, one in enumerate(counts):
         straight = stream.update(policy, straight, sane(one))
         broken = stream.update(policy, broken, sane(one))
@@ -123,7 +132,7 @@ def test_looking_changes_nothing_and_neither_does_company(
     policy: StreamPolicy, counts: list[tuple[int, int, int, int]]
 ) -> None:
     """A stream alone gives the same bits as one looked at every second, or updated among others."""
-    alone, looked, among = stream.opening(policy), stream.opening(policy), stream.opening(policy, (3,))
+    alone, looked, among = after_history(policy), after_history(policy), after_history(policy, (3,))
     for one in counts:
         seen = sane(one)
         alone = stream.update(policy, alone, seen)
@@ -142,7 +151,7 @@ def test_merging_counters_below_an_evidence_block_changes_no_evidence(
     policy: StreamPolicy, first: int, more: int, n_stable: int, m_stable: int, k: int
 ) -> None:
     """Two seconds that make one evidence block weigh the same whether they were read apart or as one."""
-    start = stream.learn(policy, stream.opening(policy), block(0, 1000, 0, 30))
+    start = after_history(policy)
     one = block(first, n_stable, min(k, first), min(k, n_stable))
     two = block(more, m_stable, min(k, more), min(k, m_stable))
     apart = stream.update(policy, stream.update(policy, start, one), two)
@@ -154,7 +163,7 @@ def test_merging_counters_below_an_evidence_block_changes_no_evidence(
 @given(st.integers(2, 50), st.integers(10, 400), st.integers(0, 20), st.integers(0, 20))
 def test_more_canary_errors_never_lower_the_evidence(n_canary: int, n_stable: int, k: int, k_stable: int) -> None:
     policy = StreamPolicy(Kind.COUNTS, Prior((1.6, 3.0, 10.0), (0.3, 0.4, 0.3)), 1.25)
-    start = stream.learn(policy, stream.opening(policy), block(0, 1000, 0, 5))
+    start = after_history(policy)
     fewer, more = (
         float(stream.value(policy, stream.update(policy, start, block(n_canary, n_stable, errors, k_stable))))
         for errors in (k, k + 1)
@@ -166,7 +175,7 @@ def test_more_canary_errors_never_lower_the_evidence(n_canary: int, n_stable: in
 @given(st.integers(2, 50), st.integers(10, 400), st.integers(0, 20), st.integers(0, 20))
 def test_more_stable_errors_never_raise_the_evidence(n_canary: int, n_stable: int, k: int, k_stable: int) -> None:
     policy = shipped.count_policy()
-    start = stream.opening(policy)
+    start = after_history(policy)
     fewer, more = (
         float(stream.value(policy, stream.update(policy, start, block(n_canary, n_stable, k, errors))))
         for errors in (k_stable, k_stable + 1)
@@ -177,7 +186,7 @@ def test_more_stable_errors_never_raise_the_evidence(n_canary: int, n_stable: in
 @settings(max_examples=30, deadline=None)
 @given(POLICIES, st.lists(st.floats(0.1, 5000), min_size=1, max_size=30))
 def test_gaps_without_traffic_never_decide(policy: StreamPolicy, gaps: list[float]) -> None:
-    state, proof = stream.opening(policy), promotion.opening(promotion.PromotionPolicy())
+    state, proof = after_history(policy), promotion.opening(promotion.PromotionPolicy())
     for seconds in gaps:
         empty = block(0, 0, 0, 0, seconds)
         state = stream.update(policy, state, empty)

@@ -69,9 +69,17 @@ def test_shares_expect_at_most_one_for_every_null(share: float, margin: float) -
             assert total <= 1 + 1e-9, (stable, odds)
 
 
+def after_history(policy: StreamPolicy, share: float = 0.005) -> stream.Stream:
+    """A stream that has seen ten minutes of stable: 100 requests a second, all seconds alike."""
+    state = stream.opening(policy)
+    for seconds in (1.0, 599.0):
+        state = stream.learn(policy, state, block(0, 100 * seconds, 0, 100 * share * seconds, seconds))
+    return state
+
+
 @pytest.mark.parametrize("policy", ALL)
 def test_silence_is_neutral(policy: StreamPolicy) -> None:
-    state = stream.opening(policy)
+    state = after_history(policy)
     for _ in range(100):
         state = stream.update(policy, state, block(0, 0, 0, 0))
     assert stream.value(policy, state) == pytest.approx(1.0, abs=1e-12)
@@ -87,9 +95,16 @@ def test_stable_alone_is_neutral(policy: StreamPolicy) -> None:
 
 @pytest.mark.parametrize("policy", ALL)
 def test_one_block_never_exceeds_the_cap(policy: StreamPolicy) -> None:
-    state = stream.learn(policy, stream.opening(policy), block(0, 1000, 0, 5))
-    state = stream.update(policy, state, block(100, 900, 100, 4))
-    assert stream.value(policy, state) <= policy.cap
+    state = stream.update(policy, after_history(policy), block(100, 900, 100, 4))
+    assert 3.0 < stream.value(policy, state) <= policy.cap
+
+
+@pytest.mark.parametrize("policy", ALL)
+def test_nothing_is_evidence_before_stable_is_known(policy: StreamPolicy) -> None:
+    state = stream.opening(policy)
+    for _ in range(int(policy.dispersion.least_s)):
+        state = stream.update(policy, state, block(100, 900, 100, 4))
+    assert float(stream.value(policy, state)) == pytest.approx(1.0)
 
 
 def test_late_onset_spends_the_prior_and_no_more() -> None:

@@ -28,8 +28,9 @@ once), all updates pure functions, O(1) memory a stream:
     codec.to_json(state), codec.from_json(stream.Stream, plain)   bit for bit
 
 What the caller must keep to: one block a second whatever the tick; the metrics that share evidence, and the thresholds
-of latency, are fixed before the step begins; a step that changes the traffic's weight goes on with the same state. A new
-canary gets new evidence: `dataclasses.replace(stream.opening(policy, shape), past=old.past)` keeps stable's history.
+of latency, are fixed before the step begins; a step that changes the weight goes on with the same state. A new canary
+gets new evidence: `dataclasses.replace(stream.opening(policy, shape), past=old.past)` keeps stable's history. Feed that
+history from before the canary (`learn`): the first 20 s of it are no evidence, and until 120 s bursts are assumed.
 """
 
 from tidegate.core.stats import (

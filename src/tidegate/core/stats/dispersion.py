@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tidegate.core.stats.arrays import Array
 from tidegate.core.stats.blocks import Block
@@ -28,7 +29,8 @@ class DispersionPolicy:
     that what both arms share (an incident, the daily cycle) moves the rate and not phi for long. `coarse_s`: a second
     scale, that sees what stays bad for several blocks (pauses, retries). `caution`: an estimate counts less this many
     of its standard errors, so that chance alone does not slow a quiet service down. `prior_events`: the weight, in
-    expected events, of the opening guess that there is no dispersion.
+    expected events, of the opening guess that there is no dispersion. `least_s`: seconds of stable's past without which
+    nothing is evidence. `opening_phi`: the least dispersion assumed at the beginning, falling to 1 at `opening_s`.
     """
 
     memory_s: float = 900.0
@@ -36,6 +38,9 @@ class DispersionPolicy:
     coarse_s: float = 10.0
     caution: float = 1.0
     prior_events: float = 1.0
+    least_s: float = 20.0
+    opening_phi: float = 4.0
+    opening_s: float = 120.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +92,13 @@ def phi(policy: DispersionPolicy, state: Dispersion) -> Array:
     coarse = (sums[SQUARES_COARSE] + prior) / (sums[EXPECTED_COARSE] + prior)
     fine -= policy.caution * np.sqrt(2.0 / seconds + 1.0 / (sums[EXPECTED] + prior))
     coarse -= policy.caution * np.sqrt(2.0 * policy.coarse_s / seconds + 1.0 / (sums[EXPECTED_COARSE] + prior))
-    return np.asarray(np.maximum(1.0, np.maximum(fine, coarse)))
+    unknown = policy.opening_phi - sums[SECONDS] * ((policy.opening_phi - 1.0) / policy.opening_s)
+    return np.asarray(np.maximum(np.maximum(1.0, unknown), np.maximum(fine, coarse)))
+
+
+def known(policy: DispersionPolicy, state: Dispersion) -> npt.NDArray[np.bool_]:
+    """Whether enough of stable was seen for anything to be evidence."""
+    return np.asarray(state.sums[SECONDS] >= policy.least_s)
 
 
 def rate(state: Dispersion) -> Array:

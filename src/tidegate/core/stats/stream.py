@@ -71,11 +71,12 @@ def update(policy: StreamPolicy, state: Stream, block: Block) -> Stream:
     pending = state.pending.copy()
     pending[PHI] = np.where(fresh, dispersion.phi(policy.dispersion, state.past), pending[PHI])
     pending[SHARE] = np.where(fresh, dispersion.rate(state.past), pending[SHARE])
-    pending[DURATION] += block.duration_s
-    pending[N_CANARY] += block.n_canary
-    pending[N_STABLE] += block.n_stable
-    pending[K_CANARY] += block.k_canary
-    pending[K_STABLE] += block.k_stable
+    seen = dispersion.known(policy.dispersion, state.past)
+    pending[DURATION] += block.duration_s * seen
+    pending[N_CANARY] += block.n_canary * seen
+    pending[N_STABLE] += block.n_stable * seen
+    pending[K_CANARY] += block.k_canary * seen
+    pending[K_STABLE] += block.k_stable * seen
 
     ripe = (pending[N_CANARY] >= policy.least_canary) | (pending[DURATION] >= policy.longest_s)
     seconds = np.where(ripe, pending[DURATION], 0.0)
