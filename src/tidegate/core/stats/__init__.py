@@ -19,6 +19,8 @@ once), all updates pure functions, O(1) memory a stream:
     e = shipped.shared({"errors": E, "latency": E @ shipped.QUANTILE_WEIGHTS, "latency_tail": E @ shipped.TAIL_WEIGHTS})
     roll back when e >= 1 / alpha
 
+    guard.opening / learn / update / worse / good_enough / because    all of that for one canary, from model Traffic
+
     promotion.opening / learn / update / value (F)   promote when value >= 1 / policy.alpha
     power.power(policy, power.Traffic(per_second, canary_part, share, phi), seconds, ratio=2, weight=...).because (H)
     bounded.opening / update / value (D)             means of bounded values: CPU and memory share
@@ -40,6 +42,7 @@ from tidegate.core.stats import (
     counts,
     dispersion,
     evidence,
+    guard,
     power,
     promotion,
     quantiles,
@@ -57,6 +60,7 @@ __all__ = [
     "counts",
     "dispersion",
     "evidence",
+    "guard",
     "power",
     "promotion",
     "quantiles",

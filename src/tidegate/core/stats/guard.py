@@ -1,0 +1,203 @@
+"""Errors and latency of one canary against stable, from the gateway's blocks: the shipped questions, put together.
+
+A guard learns stable's past, fixes the latency thresholds from it, takes one block after the other, and says how much
+evidence there is that the canary is worse, and that it is good enough, with the numbers. It decides nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from tidegate.core.stats import promotion, quantiles, shipped, stream
+from tidegate.core.stats.arrays import Array
+from tidegate.core.stats.blocks import Block, block
+from tidegate.core.stats.promotion import Promotion, PromotionPolicy
+from tidegate.core.stats.stream import Stream, StreamPolicy
+from tidegate.model.observation import LATENCY_BOUNDS_MS, Traffic
+
+ALL_QUANTILES = (*shipped.QUANTILES, *shipped.TAIL_QUANTILES)
+BULK = len(shipped.QUANTILES)
+SECONDS, N_CANARY, N_STABLE, K_CANARY, K_STABLE = range(5)
+
+
+@dataclass(frozen=True)
+class GuardPolicy:
+    """`margin` is r0; roll back at evidence 1 / `alpha`. Latency is judged once stable has had `least_requests`;
+    until then, stable's histogram fades with a half-life of `memory_s`."""
+
+    margin: float = shipped.DEFAULT_MARGIN
+    alpha: float = 0.01
+    bounds_ms: tuple[float, ...] = LATENCY_BOUNDS_MS
+    least_requests: int = 200
+    memory_s: float = 900.0
+    promotion: PromotionPolicy = field(default_factory=PromotionPolicy)
+    errors: StreamPolicy = field(init=False, repr=False)
+    latency: StreamPolicy = field(init=False, repr=False)
+    tail: StreamPolicy = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "errors", shipped.count_policy(self.margin))
+        object.__setattr__(self, "latency", shipped.latency_policy(self.margin))
+        object.__setattr__(self, "tail", shipped.tail_policy(self.margin))
+
+    @property
+    def limit(self) -> float:
+        """The evidence that rolls back."""
+        return 1.0 / self.alpha
+
+
+@dataclass(frozen=True)
+class Guard:
+    """The state; `codec` keeps it. `past`: stable's requests a bucket; `thresholds_ms`: none, or one a quantile;
+    `totals`: seconds, requests and errors of both arms; `slow`: (canary, stable) requests above each threshold."""
+
+    past: Array
+    thresholds_ms: Array
+    errors: Stream
+    latency: Stream
+    tail: Stream
+    promotion: Promotion
+    totals: Array
+    slow: Array
+
+
+def opening(policy: GuardPolicy) -> Guard:
+    """Before anything was seen."""
+    return Guard(
+        past=np.zeros(len(policy.bounds_ms) + 1),
+        thresholds_ms=np.zeros(0),
+        errors=stream.opening(policy.errors),
+        latency=stream.opening(policy.latency, (BULK,)),
+        tail=stream.opening(policy.tail, (len(ALL_QUANTILES) - BULK,)),
+        promotion=promotion.opening(policy.promotion),
+        totals=np.zeros(5),
+        slow=np.zeros((2, len(ALL_QUANTILES))),
+    )
+
+
+def learn(policy: GuardPolicy, state: Guard, seconds: float, stable: Traffic) -> Guard:
+    """A block of stable alone, before the canary takes traffic."""
+    state = _remember(policy, state, seconds, stable)
+    one = block(0, stable.requests, 0, min(stable.errors, stable.requests), seconds)
+    state = replace(
+        state,
+        errors=stream.learn(policy.errors, state.errors, one),
+        promotion=promotion.learn(policy.promotion, state.promotion, one),
+    )
+    slow = _slow(policy, state, Traffic(), stable, seconds)
+    if slow is None:
+        return state
+    return replace(
+        state,
+        latency=stream.learn(policy.latency, state.latency, slow[0]),
+        tail=stream.learn(policy.tail, state.tail, slow[1]),
+    )
+
+
+def update(policy: GuardPolicy, state: Guard, seconds: float, canary: Traffic, stable: Traffic) -> Guard:
+    """A block of both arms. A block of stable alone teaches what is normal, and is no evidence."""
+    errors = (min(canary.errors, canary.requests), min(stable.errors, stable.requests))
+    one = block(canary.requests, stable.requests, *errors, seconds)
+    after = replace(
+        state,
+        errors=stream.update(policy.errors, state.errors, one),
+        promotion=promotion.update(policy.promotion, state.promotion, one),
+        totals=state.totals + np.array([seconds, canary.requests, stable.requests, *errors]),
+    )
+    slow = _slow(policy, state, canary, stable, seconds)
+    if slow is None:
+        return _remember(policy, after, seconds, stable)
+    counts = [np.concatenate([getattr(part, name) for part in slow]) for name in ("k_canary", "k_stable")]
+    return replace(
+        after,
+        latency=stream.update(policy.latency, state.latency, slow[0]),
+        tail=stream.update(policy.tail, state.tail, slow[1]),
+        slow=state.slow + np.stack(counts),
+    )
+
+
+def next_canary(policy: GuardPolicy, state: Guard) -> Guard:
+    """New evidence for a new canary. What is known of stable stays, with the thresholds that it is about."""
+    fresh = opening(policy)
+    old = state.promotion.against_stable.past
+    return replace(
+        fresh,
+        past=state.past,
+        thresholds_ms=state.thresholds_ms,
+        errors=replace(fresh.errors, past=state.errors.past),
+        latency=replace(fresh.latency, past=state.latency.past),
+        tail=replace(fresh.tail, past=state.tail.past),
+        promotion=replace(fresh.promotion, against_stable=replace(fresh.promotion.against_stable, past=old)),
+    )
+
+
+def evidence_by_metric(policy: GuardPolicy, state: Guard) -> dict[str, float]:
+    """E of each metric."""
+    return {
+        shipped.ERRORS: float(stream.value(policy.errors, state.errors)),
+        shipped.LATENCY: float(stream.value(policy.latency, state.latency) @ np.array(shipped.QUANTILE_WEIGHTS)),
+        shipped.LATENCY_TAIL: float(stream.value(policy.tail, state.tail) @ np.array(shipped.TAIL_WEIGHTS)),
+    }
+
+
+def worse(policy: GuardPolicy, state: Guard) -> float:
+    """The shared evidence that the canary is worse. Roll back at `policy.limit`."""
+    return float(shipped.shared({name: np.asarray(e) for name, e in evidence_by_metric(policy, state).items()}))
+
+
+def good_enough(policy: GuardPolicy, state: Guard) -> float:
+    """The evidence on errors for promotion. Proven at 1 / policy.promotion.alpha."""
+    return float(promotion.value(policy.promotion, state.promotion))
+
+
+def because(policy: GuardPolicy, state: Guard, instances: int = 0) -> str:
+    """One sentence with the numbers of the metric that weighs most."""
+    by_metric = evidence_by_metric(policy, state)
+    name = max(by_metric, key=lambda metric: shipped.WEIGHTS[metric] * by_metric[metric])
+    seconds, n_canary, n_stable, k_canary, k_stable = state.totals
+    what = "errors"
+    if name != shipped.ERRORS and state.thresholds_ms.size:
+        first, last = (0, BULK) if name == shipped.LATENCY else (BULK, len(ALL_QUANTILES))
+        kept = state.latency if name == shipped.LATENCY else state.tail
+        values = stream.value(policy.latency if name == shipped.LATENCY else policy.tail, kept)
+        at = first + int(np.argmax(values[: last - first]))
+        k_canary, k_stable = state.slow[:, at]
+        what = f"slower than {state.thresholds_ms[at]:g} ms"
+    times = ""
+    if k_stable and n_canary:
+        times = f": {k_canary / n_canary * n_stable / k_stable:.1f} times as many"
+    alone = "; one instance, so a bad host cannot be told from a bad version" if instances == 1 else ""
+    return (
+        f"canary {k_canary:,.0f} {what} in {n_canary:,.0f} requests, stable {k_stable:,.0f} in {n_stable:,.0f}{times}; "
+        f"evidence {worse(policy, state):,.3g} against a limit of {policy.limit:g}; seen after {seconds:,.0f} s{alone}"
+    )
+
+
+def _remember(policy: GuardPolicy, state: Guard, seconds: float, stable: Traffic) -> Guard:
+    """Stable's histogram, and the thresholds as soon as it holds enough."""
+    if len(stable.latency) != len(policy.bounds_ms) + 1:
+        return state
+    past = state.past * 0.5 ** (seconds / policy.memory_s) + np.asarray(stable.latency, dtype=np.float64)
+    chosen = state.thresholds_ms
+    if not chosen.size and past.sum() >= policy.least_requests:
+        chosen = np.array(quantiles.thresholds(policy.bounds_ms, past, ALL_QUANTILES))
+    return replace(state, past=past, thresholds_ms=chosen)
+
+
+def _slow(
+    policy: GuardPolicy, state: Guard, canary: Traffic, stable: Traffic, seconds: float
+) -> tuple[Block, Block] | None:
+    """The blocks of latency and its tail; None without thresholds, or without the histogram of an arm with requests."""
+    size = len(policy.bounds_ms) + 1
+    if not state.thresholds_ms.size or any(arm.requests and len(arm.latency) != size for arm in (canary, stable)):
+        return None
+    counts = [np.asarray(arm.latency or np.zeros(size), dtype=np.float64) for arm in (canary, stable)]
+    above = [quantiles.slower_than(policy.bounds_ms, values, tuple(state.thresholds_ms)) for values in counts]
+    totals = [values.sum() for values in counts]
+
+    def part(which: slice) -> Block:
+        return block(totals[0], totals[1], above[0][which], above[1][which], seconds)
+
+    return part(slice(0, BULK)), part(slice(BULK, None))
