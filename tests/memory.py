@@ -24,7 +24,9 @@ from tidegate.model.workload import Route, Workload
 
 KEY = AgentKey("agent", "prod")
 QUICK = Canary(steps=(SetWeight(10), Analyse(5.0), SetWeight(50), Analyse(5.0)), bake_s=5.0, drain_s=5.0)
-WATCH = Analysis((ThresholdMetric("errors", failure_condition="result > 0.02", failure_limit=1, interval_s=1.0),))
+WATCH = Analysis(
+    (ThresholdMetric("errors", failure_condition="result > 0.02", failure_limit=1, interval_s=1.0),), sequential=None
+)
 _ids = count(1)
 
 

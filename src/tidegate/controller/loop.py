@@ -26,6 +26,7 @@ QUICK_S = 0.1
 BUSY_S = 0.5
 IDLE_S = 2.0
 STORE_PAUSE_S = 1.0
+PAST_S = 900.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,8 @@ class AgentLoop:
         intents = await self._ports.store.pending(self.key)
         observed = await self.observe()
         blocks = self.sampler.fresh()
-        facts = Facts(self._ports.clock.now(), observed, blocks, intents, self._executor.failures())
+        past = await self._remembered(state, blocks)
+        facts = Facts(self._ports.clock.now(), observed, blocks, intents, self._executor.failures(), past)
         decision = decide(state, facts)
         if not set(decision.desired.images) <= set(self._desired.images):
             # Nobody has looked for this image yet: absent and unknown are two things.
@@ -94,6 +96,15 @@ class AgentLoop:
             done = await self._rescue(state, decision, traffic)
         self.settled = saved and not traffic and not instances and not decision.state.retiring
         return Turn(decision, (*traffic, *instances), tuple(done), saved)
+
+    async def _remembered(self, state: AgentState, fresh: tuple[Block, ...]) -> tuple[Block, ...]:
+        """What was measured before the rollout, until its analysis has begun: how stable is when nothing is wrong."""
+        rollout = state.active
+        if rollout is None or rollout.evidence or rollout.phase not in (Phase.PREPARING, Phase.STARTING):
+            return ()
+        await self.sampler.save()
+        until = fresh[0].at - 1e-6 if fresh else self._ports.clock.now()
+        return tuple(await self._ports.journal.blocks(self.key, rollout.started_at - PAST_S, until))
 
     async def observe(self) -> Observation:
         """What the platform and the gateway see, at once, and what was heard of the instances."""

@@ -4,7 +4,7 @@ from tidegate.core import faults, strategies
 from tidegate.core.moves import Move
 from tidegate.core.view import View
 from tidegate.model.rollout import Hold, PauseKind, Phase
-from tidegate.model.spec import OnFail
+from tidegate.model.spec import Mode, OnFail
 from tidegate.model.verdict import Outcome
 
 
@@ -22,7 +22,10 @@ def alarm(view: View) -> Move | None:
     verdict = rollout.verdict
     if verdict is None or verdict.outcome is not Outcome.FAIL or rollout.guard_failed:
         return None
-    worst = [m for m in verdict.metrics if m.outcome is Outcome.FAIL and m.on_fail is not OnFail.NOTIFY]
+    if rollout.analysis.mode is Mode.OBSERVE:
+        return None
+    failed = [m for m in verdict.metrics if m.outcome is Outcome.FAIL and not m.observed]
+    worst = [m for m in failed if m.on_fail is not OnFail.NOTIFY]
     if any(m.on_fail is OnFail.ABORT for m in worst):
         return turn_back(view, verdict.because)
     return pause(view, verdict.because)

@@ -155,13 +155,16 @@ def _promote(state: AgentState, intent: Intent, full: bool, now: float) -> tuple
         raise _RefusedError(f"the rollout is {rollout.phase}: there is nothing to skip yet")
     phase = effective_phase(rollout)
     forgiven = rollout.verdict is not None and any(m.outcome == "fail" for m in rollout.verdict.metrics)
+    unproven = rollout.hold is not None and rollout.hold.kind is PauseKind.ANALYSIS
     rollout = replace(rollout, hold=None, guard_failed=rollout.guard_failed or forgiven, phase_since=now)
     if phase in (Phase.PROMOTING, Phase.BAKING):
         return replace(state, rollout=replace(rollout, phase=phase, approved_by=intent.by)), "promoted by a person"
     cursor = ALL_STEPS if full else rollout.cursor + 1
     rollout = replace(rollout, phase=Phase.PROGRESSING, cursor=cursor, cursor_since=now)
+    if full or unproven:
+        rollout = replace(rollout, approved_by=intent.by)
     if full:
-        return replace(state, rollout=replace(rollout, approved_by=intent.by)), "every step that is left is skipped"
+        return replace(state, rollout=rollout), "every step that is left is skipped"
     return replace(state, rollout=rollout), f"step {cursor} is skipped"
 
 

@@ -3,13 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from tidegate.core import faults, strategies
+from tidegate.core import analysis, faults, strategies
 from tidegate.core.alarm import turn_back
 from tidegate.core.moves import Move, Note, note, shift
 from tidegate.core.strategies import Advance, Done, Stay, Wait
 from tidegate.core.view import View
 from tidegate.model.observation import ImageState
 from tidegate.model.rollout import Hold, PauseKind, Phase
+from tidegate.model.spec import Undecidable
 from tidegate.model.verdict import Outcome
 
 
@@ -61,12 +62,27 @@ def _progressing(view: View) -> Move | Note:
             return note(view, because)
         case Wait(hold):
             return Move(Phase.PAUSED, hold.because, hold=hold)
-        case Done(because):
-            return Move(Phase.PROMOTING, because)
+        case Done(because, needs_proof):
+            return _prove(view, because) if needs_proof else Move(Phase.PROMOTING, because)
         case Advance(because, weight) if weight != rollout.weight:
             return shift(view, weight, because)
         case Advance(because):
             return Note(replace(rollout, cursor=rollout.cursor + 1, cursor_since=view.now, because=because))
+
+
+def _prove(view: View, because: str) -> Move | Note:
+    """Before 100 %: proof that the candidate is good enough, or a person's word; waited for as long as was allowed."""
+    rollout, rules = view.rollout, view.rollout.analysis.sequential
+    sure, why = analysis.proven(rollout)
+    if rules is None or sure or rollout.approved_by:
+        return Move(Phase.PROMOTING, f"{because}; {why}" if why else because)
+    if view.on_step < rules.within_s:
+        return note(view, why)
+    outlook = analysis.outlook(rollout, rules.within_s)
+    undecided = f"undecided after {rules.within_s:g} s: {why}" + (f"; {outlook}" if outlook else "")
+    if rules.undecidable is Undecidable.PROCEED:
+        return Move(Phase.PROMOTING, undecided)
+    return Move(Phase.PAUSED, undecided, hold=Hold(PauseKind.ANALYSIS, Phase.PROGRESSING, undecided))
 
 
 def stuck(view: View, deadline_s: float) -> Move:
@@ -107,7 +123,7 @@ def _baking(view: View) -> Move | Note:
     if left > 0:
         return note(view, f"baking for {rollout.strategy.bake_s:g} s")
     verdict = rollout.verdict
-    sure = verdict is None or verdict.outcome is Outcome.PASS or view.first or rollout.approved_by
+    sure = verdict is None or view.passed or view.first or rollout.approved_by
     if sure:
         proof = verdict.because if verdict and verdict.outcome is Outcome.PASS else _other_proof(view)
         return Move(Phase.PROMOTED, f"revision {rollout.candidate.title} is promoted: {proof}")

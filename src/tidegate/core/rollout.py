@@ -21,7 +21,6 @@ from tidegate.model.decision import Decision, Facts
 from tidegate.model.event import Event, EventKind
 from tidegate.model.intent import Answer
 from tidegate.model.rollout import AgentState, PauseKind, Phase, Retiring, Rollout
-from tidegate.model.verdict import MetricState
 
 MOST_MOVES = 64
 
@@ -85,9 +84,12 @@ def _listen(state: AgentState, facts: Facts) -> AgentState:
     rollout = state.active
     if rollout is None or rollout.phase in (Phase.PREPARING, Phase.STARTING, Phase.REVERTING):
         return state
-    states = analysis.take(rollout.analysis, rollout.metrics, facts.blocks, rollout.candidate.runs_as)
-    verdict = analysis.judge(rollout.analysis, states, rollout.cursor_since)
-    return replace(state, rollout=replace(rollout, metrics=states, verdict=verdict))
+    stable = state.stable.runs_as if state.stable else None
+    rollout = analysis.take(rollout, facts.blocks, stable)
+    instances = len(facts.observation.of_revision(rollout.candidate.runs_as))
+    return replace(
+        state, rollout=replace(rollout, verdict=analysis.judge(rollout, instances, facts.now, bool(facts.blocks)))
+    )
 
 
 def _advance(state: AgentState, facts: Facts) -> tuple[AgentState, tuple[Event, ...]]:
@@ -127,8 +129,8 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
         after = replace(after, cursor=rollout.cursor + 1)
     if move.to in (Phase.PROGRESSING, Phase.BAKING):
         after = replace(after, cursor_since=now)
-    if not after.metrics and move.to in (Phase.PROGRESSING, Phase.PROMOTING):
-        after = replace(after, metrics=_metrics(after, now))
+    if not after.metrics and not after.evidence and move.to in (Phase.PROGRESSING, Phase.PROMOTING):
+        after = analysis.begin(after, now, view.facts.past, state.stable.runs_as if state.stable else None)
     number = rollout.candidate.number
     events = [Event(now, state.key, EventKind.PHASE, move.because, number, {"from": rollout.phase, "to": move.to})]
     if after.weight != rollout.weight:
@@ -138,10 +140,6 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
         state = _end(state, after, view.facts)
         events.append(notices.of(state, after, now))
     return state, tuple(events)
-
-
-def _metrics(rollout: Rollout, now: float) -> tuple[MetricState, ...]:
-    return analysis.begin(rollout.analysis, now, rollout.candidate.workload.takes_traffic)
 
 
 def _end(state: AgentState, rollout: Rollout, facts: Facts) -> AgentState:

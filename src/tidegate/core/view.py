@@ -7,6 +7,8 @@ from tidegate.core.routing import serving
 from tidegate.model.decision import Facts
 from tidegate.model.observation import ImageState, ObservedInstance
 from tidegate.model.rollout import AgentState, Phase, Rollout
+from tidegate.model.spec import Mode
+from tidegate.model.verdict import Outcome
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,13 @@ class View:
             return False
         shares = {b.weight for goal in gateway.routes for b in goal.backends if b.revision == number}
         return shares == {weight} if weight else shares <= {0}
+
+    @property
+    def passed(self) -> bool:
+        """Whether the verdict lets the rollout go on; while observing, every verdict does."""
+        verdict = self.rollout.verdict
+        observing = self.rollout.analysis.mode is Mode.OBSERVE
+        return observing or (verdict is not None and verdict.outcome is Outcome.PASS)
 
     @property
     def first(self) -> bool:

@@ -15,6 +15,7 @@ class Facts:
     """All that a decision may look at beside the state. `now` is unix seconds; `blocks` are new since the last one.
 
     `failures` names instances that the engine refused again and again to create or start, with the engine's reason.
+    `past` are blocks from before the rollout; they are handed in until the rollout has begun to analyse.
     """
 
     now: float
@@ -22,6 +23,7 @@ class Facts:
     blocks: tuple[Block, ...] = ()
     intents: tuple[Intent, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
+    past: tuple[Block, ...] = ()
 
 
 @dataclass(frozen=True)

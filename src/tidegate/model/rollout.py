@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from tidegate.model.release import AgentKey, Revision
 from tidegate.model.spec import Analysis, Rollback, Strategy
@@ -56,8 +57,9 @@ class Rollout:
     """Moving one environment to a release. Times are unix seconds; `weight` is the candidate's percentage.
 
     `cursor` is the index of the step under way. `fault` is set once, when the rollout turns back: why it did.
-    `ready_since` says for each of the candidate's instances since when it is ready without a break.
-    `approved_by` is the person whose word stands in for evidence, `aborted_by` the one who stopped it.
+    `ready_since` says for each of the candidate's instances since when it is ready without a break. `evidence` is the
+    sequential engine's memory in its plain form. `approved_by` is the person whose word stands in for evidence,
+    `aborted_by` the one who stopped it.
     """
 
     id: str
@@ -79,6 +81,7 @@ class Rollout:
     guard_failed: bool = False
     ready_since: Mapping[str, float] = field(default_factory=dict)
     metrics: tuple[MetricState, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict)
     verdict: Verdict | None = None
     decided_at: float | None = None
     ended_at: float | None = None

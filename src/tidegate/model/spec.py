@@ -74,6 +74,14 @@ GATEWAY_QUERIES = ("error_share", "request_rate", "latency_p50", "latency_p90", 
 """What the gateway can be asked: a share of 1, requests a second, milliseconds."""
 
 
+class Role(StrEnum):
+    """What a metric is for: a guard can only fail, an objective must pass as well, observe never acts."""
+
+    GUARD = "guard"
+    OBJECTIVE = "objective"
+    OBSERVE = "observe"
+
+
 @dataclass(frozen=True)
 class ThresholdMetric:
     """A metric judged by conditions, with the field's semantics (Argo Rollouts' AnalysisTemplate).
@@ -96,17 +104,55 @@ class ThresholdMetric:
     inconclusive_limit: int = 3
     min_requests: int = 1
     on_fail: OnFail = OnFail.ABORT
+    role: Role = Role.OBJECTIVE
+
+
+class Undecidable(StrEnum):
+    """What becomes of a canary that is neither proven worse nor proven good within the time."""
+
+    PAUSE = "pause"
+    PROCEED = "proceed"
+
+
+@dataclass(frozen=True)
+class Sequential:
+    """The sequential engine (docs/explanation/decisions.md): errors and latency of the canary against stable's.
+
+    `margin` is the ratio that is put up with, `alpha` the share of harmless canaries that may be turned back ever.
+    With `objective`, promotion needs proof that the canary is not `worst_ratio` times worse than stable, or stays below
+    `floor` (a share of requests); it is waited for at most `within_s` after the last step.
+    """
+
+    margin: float = 1.25
+    alpha: float = 0.01
+    objective: bool = True
+    worst_ratio: float = 2.0
+    floor: float = 0.005
+    within_s: float = 600.0
+    undecidable: Undecidable = Undecidable.PAUSE
+    on_fail: OnFail = OnFail.ABORT
+
+
+COLLAPSE = ThresholdMetric(
+    "collapse", query="error_share", failure_condition="result > 0.5", min_requests=20, interval_s=2.0, role=Role.GUARD
+)
+"""More than half of at least 20 requests fail: nobody needs statistics for that, nor a past to compare with."""
+
+
+class Mode(StrEnum):
+    """Whether verdicts act."""
+
+    ACT = "act"
+    OBSERVE = "observe"
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """What is watched while a rollout runs and bakes."""
+    """What is watched while a rollout runs and bakes. In mode observe verdicts are told, and act on nothing."""
 
-    metrics: tuple[ThresholdMetric, ...] = (
-        ThresholdMetric(
-            "errors", query="error_share", failure_condition="result > 0.02", failure_limit=1, interval_s=2.0
-        ),
-    )
+    metrics: tuple[ThresholdMetric, ...] = (COLLAPSE,)
+    sequential: Sequential | None = Sequential()
+    mode: Mode = Mode.ACT
 
 
 @dataclass(frozen=True)

@@ -46,13 +46,14 @@ class MetricState:
 
 @dataclass(frozen=True)
 class MetricVerdict:
-    """What one metric says, with the numbers in `because`."""
+    """What one metric says, with the numbers in `because`. One that is only observed never acts."""
 
     metric: str
     outcome: Outcome
     on_fail: OnFail
     because: str
     at: float = 0.0
+    observed: bool = False
 
 
 @dataclass(frozen=True)

@@ -8,16 +8,20 @@ from tidegate.model.spec import (
     Analyse,
     Analysis,
     Canary,
+    Mode,
     OnFail,
     Pause,
+    Role,
     Rollback,
+    Sequential,
     SetWeight,
     Step,
     ThresholdMetric,
+    Undecidable,
 )
 from tidegate.spec.context import Context, did_you_mean
 from tidegate.spec.document import Node
-from tidegate.spec.kinds import choice, duration, free, text, whole
+from tidegate.spec.kinds import choice, duration, flag, free, number, text, whole
 from tidegate.spec.scalars import duration_text
 from tidegate.spec.shapes import INVALID, Key, ListOf, Object, Record, mismatch, own
 
@@ -158,6 +162,7 @@ def _metric(record: Record, context: Context) -> object:
         inconclusive_limit=record.get("inconclusive_limit", default.inconclusive_limit),
         min_requests=record.get("min_requests", default.min_requests),
         on_fail=OnFail(record.get("on_fail", default.on_fail)),
+        role=Role(record.get("role", default.role)),
     )
 
 
@@ -190,6 +195,12 @@ METRIC = Object(
         Key("inconclusive_limit", _COUNT, "Inconclusive measurements that are put up with.", "3"),
         Key("min_requests", _COUNT, "Fewer requests than this make a measurement inconclusive.", "1"),
         Key("on_fail", choice(*(item.value for item in OnFail)), "What a failing metric does.", "abort"),
+        Key(
+            "role",
+            choice(*(item.value for item in Role)),
+            "A guard can only fail, an objective must have been measured and pass, observe never acts.",
+            "objective",
+        ),
     ),
     build=_metric,
 )
@@ -200,19 +211,55 @@ def _analysis(record: Record, context: Context) -> Analysis:
     names = [metric.name for metric in metrics]
     for name in sorted({name for name in names if names.count(name) > 1}):
         context.error(record.at("metrics"), f"two metrics are called {name}", "give each metric its own name")
-    return Analysis(metrics)
+    return Analysis(metrics, record.get("sequential"), Mode(record.get("mode", Mode.ACT)))
 
 
+def _sequential(record: Record, context: Context) -> Sequential:
+    default = Sequential()
+    return Sequential(
+        margin=record.get("margin", default.margin),
+        alpha=record.get("alpha", default.alpha),
+        objective=record.get("objective", default.objective),
+        worst_ratio=record.get("worst_ratio", default.worst_ratio),
+        floor=record.get("floor", default.floor),
+        within_s=record.get("within", default.within_s),
+        undecidable=Undecidable(record.get("undecidable", default.undecidable)),
+        on_fail=OnFail(record.get("on_fail", default.on_fail)),
+    )
+
+
+SEQUENTIAL = Object(
+    "sequential",
+    "The sequential engine: errors and latency of the canary against stable's, at the same time.",
+    own(
+        Key("margin", number(1.0, "a ratio of at least 1"), "Times worse than stable that is put up with.", "1.25"),
+        Key(
+            "alpha",
+            number(1e-6, "a share above 0, such as 0.01"),
+            "Share of harmless canaries that may be turned back, ever.",
+            "0.01",
+        ),
+        Key("objective", flag(), "Promotion needs proof that the canary is not worse than allowed.", "true"),
+        Key("worst_ratio", number(1.01, "a ratio above 1"), "What the proof excludes: this many times worse.", "2"),
+        Key(
+            "floor",
+            number(0.0, "a share, such as 0.005"),
+            "A share of errors that is good enough whatever stable does.",
+            "0.005",
+        ),
+        Key("within", duration(1.0), "How long the proof is waited for after the last step.", "10m"),
+        Key("undecidable", choice(*(item.value for item in Undecidable)), "Without proof by then.", "pause"),
+        Key("on_fail", choice(*(item.value for item in OnFail)), "What evidence against the canary does.", "abort"),
+    ),
+    build=_sequential,
+)
 ANALYSIS = Object(
     "analysis",
-    "What is watched while a rollout runs and bakes.",
+    "What is watched while a rollout runs and bakes. Without this section: the sequential engine, and a collapse.",
     (
-        Key(
-            "metrics",
-            ListOf(METRIC, expected="a list of metrics"),
-            "The metrics; [] watches hard facts only.",
-            required=True,
-        ),
+        Key("metrics", ListOf(METRIC, expected="a list of metrics"), "Thresholds; none by default.", "[]"),
+        Key("sequential", SEQUENTIAL, "The sequential engine; {} takes its defaults, absent means off."),
+        Key("mode", choice(*(item.value for item in Mode)), "observe tells verdicts and acts on nothing.", "act"),
     ),
     build=_analysis,
 )

@@ -30,9 +30,10 @@ class Wait:
 
 @dataclass(frozen=True)
 class Done:
-    """Every step is done: promote."""
+    """Every step is done: promote, once there is proof where the strategy waits for any."""
 
     because: str
+    needs_proof: bool = False
 
 
 Progress = Stay | Advance | Wait | Done

@@ -4,14 +4,14 @@ from tidegate.core.strategies.answers import Advance, Done, Progress, Shape, Sta
 from tidegate.core.view import View
 from tidegate.model.rollout import Hold, PauseKind, Phase
 from tidegate.model.spec import Analyse, Canary, Pause, SetWeight
-from tidegate.model.verdict import Outcome
 
 
 def progress(canary: Canary, view: View) -> Progress:
     """What the step under way asks for now."""
     rollout = view.rollout
     if view.first or rollout.cursor >= len(canary.steps):
-        return Done("every step is done" if canary.steps and not view.first else "there are no steps to take")
+        stepped = bool(canary.steps) and not view.first
+        return Done("every step is done" if stepped else "there are no steps to take", needs_proof=stepped)
     match canary.steps[rollout.cursor]:
         case SetWeight(weight):
             return _set_weight(view, weight)
@@ -40,8 +40,8 @@ def _analyse(view: View, duration_s: float) -> Progress:
     verdict = rollout.verdict
     if view.now < until:
         return Stay(f"watching for {duration_s:g} s" + (f": {verdict.because}" if verdict else ""), until)
-    if verdict is not None and verdict.outcome is Outcome.PASS:
-        return Advance(verdict.because, rollout.weight)
+    if view.passed:
+        return Advance(verdict.because if verdict else "observing", rollout.weight)
     why = verdict.because if verdict else "nothing measured"
     return Wait(Hold(PauseKind.ANALYSIS, Phase.PROGRESSING, f"inconclusive after {duration_s:g} s: {why}"))
 

@@ -1,4 +1,4 @@
-"""From measurement blocks to a verdict, metric by metric, with the numbers in `because`.
+"""Thresholds: conditions over measurements, with the semantics that the field knows from Argo Rollouts.
 
 A window collects blocks until it spans the metric's interval and holds enough requests; then it is one measurement. A
 window without requests is no measurement: it goes on growing. So no data is inconclusive, never pass and never fail.
@@ -10,8 +10,8 @@ from dataclasses import replace
 
 from tidegate.model.conditions import evaluate
 from tidegate.model.observation import LATENCY_BOUNDS_MS, Block, Traffic
-from tidegate.model.spec import Analysis, OnFail, ThresholdMetric
-from tidegate.model.verdict import Measurement, MetricState, MetricVerdict, Outcome, Verdict
+from tidegate.model.spec import Analysis, Role, ThresholdMetric
+from tidegate.model.verdict import Measurement, MetricState, MetricVerdict, Outcome
 
 GATEWAY = "gateway"
 QUANTILES = {"latency_p50": 0.5, "latency_p90": 0.9, "latency_p95": 0.95, "latency_p99": 0.99}
@@ -42,19 +42,10 @@ def take(
     return tuple(result)
 
 
-def judge(analysis: Analysis, states: Sequence[MetricState], since: float) -> Verdict:
-    """The verdict over all metrics. A pass needs a measurement of every metric that was taken after `since`."""
+def judge_each(analysis: Analysis, states: Sequence[MetricState], since: float) -> tuple[MetricVerdict, ...]:
+    """What each metric says. A pass needs a measurement that was taken after `since`."""
     by_name = {metric.name: metric for metric in analysis.metrics}
-    verdicts = tuple(_judge_metric(by_name[state.metric], state, since) for state in states)
-    if not verdicts:
-        return Verdict(Outcome.PASS, "no metric applies; the hard facts alone are watched")
-    guards = [verdict for verdict in verdicts if verdict.on_fail is not OnFail.NOTIFY]
-    for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
-        worst = [verdict for verdict in guards if verdict.outcome is outcome]
-        if worst:
-            worst.sort(key=lambda verdict: verdict.on_fail is not OnFail.ABORT)
-            return Verdict(outcome, worst[0].because, verdicts)
-    return Verdict(Outcome.PASS, "; ".join(v.because for v in guards) or "no metric guards this rollout", verdicts)
+    return tuple(_judge_metric(by_name[state.metric], state, since) for state in states)
 
 
 def _ended(metric: ThresholdMetric, state: MetricState) -> bool:
@@ -145,7 +136,7 @@ def _outcome(metric: ThresholdMetric, value: float) -> Outcome:
 def _judge_metric(metric: ThresholdMetric, state: MetricState, since: float) -> MetricVerdict:
     outcome, because = _outcome_so_far(metric, state, since)
     at = state.last.at if state.last else state.started_at
-    return MetricVerdict(metric.name, outcome, metric.on_fail, because, at)
+    return MetricVerdict(metric.name, outcome, metric.on_fail, because, at, metric.role is Role.OBSERVE)
 
 
 def _outcome_so_far(metric: ThresholdMetric, state: MetricState, since: float) -> tuple[Outcome, str]:
@@ -161,6 +152,10 @@ def _outcome_so_far(metric: ThresholdMetric, state: MetricState, since: float) -
         return Outcome.INCONCLUSIVE, (
             f"{metric.name}: {state.inconclusive} measurements fit neither condition; last: {state.last.detail}"
         )
+    if metric.role is Role.GUARD and state.last is None:
+        return Outcome.PASS, f"{metric.name}: nothing against it ({state.window_requests} requests seen)"
+    if metric.role is Role.GUARD and state.last is not None:
+        return Outcome.PASS, f"{metric.name}: {state.last.detail}"
     if state.last is None or (state.last.at <= since and not _ended(metric, state)):
         return Outcome.INCONCLUSIVE, f"{metric.name}: nothing measured yet ({state.window_requests} requests seen)"
     if state.consecutive_successes < metric.consecutive_success_limit:

@@ -1,0 +1,78 @@
+"""From measurement blocks to one verdict: the sequential engine and the thresholds side by side.
+
+`begin` opens the memory of a rollout's metrics, `take` feeds it new blocks, `judge` says pass, fail or inconclusive,
+and `proven` whether promotion has its evidence. All of it is pure, and all memory is kept with the rollout.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from tidegate.core.analysis import sequential, thresholds
+from tidegate.core.analysis.thresholds import GATEWAY_QUERIES
+from tidegate.model.observation import Block
+from tidegate.model.rollout import Rollout
+from tidegate.model.spec import OnFail
+from tidegate.model.verdict import MetricVerdict, Outcome, Verdict
+
+
+def begin(rollout: Rollout, now: float, past: Sequence[Block], stable: int | None) -> Rollout:
+    """Open the metrics that apply. `past` are stable's blocks before this rollout, `stable` the number it runs as."""
+    routed = rollout.candidate.workload.takes_traffic
+    rollout = replace(rollout, metrics=thresholds.begin(rollout.analysis, now, routed))
+    rules = rollout.analysis.sequential
+    if rules is None or not routed or stable is None:
+        return rollout
+    return replace(rollout, evidence=sequential.begin(rules, past, stable))
+
+
+def take(rollout: Rollout, blocks: Sequence[Block], stable: int | None) -> Rollout:
+    """Feed new blocks to every metric."""
+    candidate = rollout.candidate.runs_as
+    rollout = replace(rollout, metrics=thresholds.take(rollout.analysis, rollout.metrics, blocks, candidate))
+    rules = rollout.analysis.sequential
+    if rules is None or not rollout.evidence or stable is None:
+        return rollout
+    return replace(rollout, evidence=sequential.take(rules, rollout.evidence, blocks, candidate, stable))
+
+
+def judge(rollout: Rollout, instances: int, now: float, heard: bool) -> Verdict:
+    """The verdict over all metrics; the worst of those that guard decides. Without news the evidence is as it was."""
+    verdicts = thresholds.judge_each(rollout.analysis, rollout.metrics, rollout.cursor_since)
+    rules = rollout.analysis.sequential
+    if rules is None or not rollout.evidence:
+        return combine(verdicts)
+    former = [one for one in (rollout.verdict.metrics if rollout.verdict else ()) if one.metric == sequential.NAME]
+    if heard or not former:
+        former = [sequential.judge(rules, rollout.evidence, instances, now)]
+    return combine((*former, *verdicts))
+
+
+def combine(verdicts: Sequence[MetricVerdict]) -> Verdict:
+    """One verdict of many: fail before inconclusive before pass; an aborting metric is named before a pausing one."""
+    if not verdicts:
+        return Verdict(Outcome.PASS, "no metric applies; the hard facts alone are watched")
+    guards = [verdict for verdict in verdicts if verdict.on_fail is not OnFail.NOTIFY and not verdict.observed]
+    for outcome in (Outcome.FAIL, Outcome.INCONCLUSIVE):
+        worst = [verdict for verdict in guards if verdict.outcome is outcome]
+        if worst:
+            worst.sort(key=lambda verdict: verdict.on_fail is not OnFail.ABORT)
+            return Verdict(outcome, worst[0].because, tuple(verdicts))
+    because = "; ".join(verdict.because for verdict in guards) or "no metric guards this rollout"
+    return Verdict(Outcome.PASS, because, tuple(verdicts))
+
+
+def proven(rollout: Rollout) -> tuple[bool, str]:
+    """Whether promotion has its evidence; true where nothing asks for any."""
+    rules = rollout.analysis.sequential
+    if rules is None or not rules.objective or not rollout.evidence:
+        return True, ""
+    return sequential.proven(rules, rollout.evidence)
+
+
+def outlook(rollout: Rollout, seconds: float) -> str:
+    """What can be seen at this traffic within these seconds; empty where nothing can be said."""
+    rules = rollout.analysis.sequential
+    return sequential.outlook(rules, rollout.evidence, seconds) if rules is not None and rollout.evidence else ""
+
+
+__all__ = ["GATEWAY_QUERIES", "begin", "combine", "judge", "outlook", "proven", "take"]
