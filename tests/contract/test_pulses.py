@@ -1,11 +1,10 @@
 """What every keeper of pulses keeps to: Pulses."""
 
-from collections.abc import AsyncIterator
+# ruff: noqa: F811 (fixtures are imported by their names)
+
 from dataclasses import replace
-from pathlib import Path
 
-import pytest
-
+from tests.contract.test_store import location, postgres, state  # noqa: F401 (fixtures)
 from tidegate.adapters.store.opening import State, open_state
 from tidegate.adapters.store.pulses import CHUNK
 from tidegate.model.heartbeat import AgentStatus, Listening, Pulse
@@ -18,18 +17,6 @@ HEARD = Listening(90.0, 105.0)
 def pulse(index: int, key: AgentKey = KEY, **changes: object) -> Pulse:
     known = Pulse(key, f"{key}.r1.{index}", 1, "1.0.0", AgentStatus.OK, 7, 5.0, 90.0, 91.0, 100.0 + index)
     return replace(known, **changes)  # type: ignore[arg-type]
-
-
-@pytest.fixture
-async def location(tmp_path: Path) -> str:
-    return str(tmp_path / "tidegate.db")
-
-
-@pytest.fixture
-async def state(location: str) -> AsyncIterator[State]:
-    opened = await open_state(location)
-    yield opened
-    await opened.close()
 
 
 async def test_nothing_is_there_at_first(state: State) -> None:

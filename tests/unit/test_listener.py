@@ -163,6 +163,19 @@ async def test_a_slow_client_is_cut_off_and_others_are_served(
         writer.close()
 
 
+async def test_the_number_of_connections_is_bounded(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 5)
+    held = [await asyncio.open_connection(LOOPBACK, running.port) for _ in range(8)]
+    for reader, _ in held[5:]:
+        with suppress(ConnectionError):
+            assert await asyncio.wait_for(reader.read(), 5) == b""
+    for _, writer in held:
+        writer.close()
+    await asyncio.gather(*(writer.wait_closed() for _, writer in held), return_exceptions=True)
+    status, _, _ = await running.ask(body())
+    assert status == 200
+
+
 async def test_the_sdk_and_the_listener_understand_each_other(running: Running) -> None:
     url = f"http://{LOOPBACK}:{running.port}"
     identity = Identity("mailer", "prod", "mailer.prod.r3.1", 3, "1.4.0", url, TOKENS.make(KEY))

@@ -8,6 +8,10 @@ REQUEST_S = 10.0
 """From the first byte of a connection (or of a further request on it) to the end of the answer."""
 
 
+MOST_CONNECTIONS = 1000
+"""Of one address. uvicorn's own limit would answer in plain text where the contract promises problem+json."""
+
+
 class BoundedConnection(H11Protocol):
     """uvicorn's HTTP/1.1 with a deadline for each request; by itself it waits for ever for the end of a header."""
 
@@ -16,7 +20,7 @@ class BoundedConnection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to count; refuse whoever is one too many before anything is read."""
         super().connection_made(transport)
-        if self.limit_concurrency is not None and len(self.connections) > self.limit_concurrency:
+        if len(self.connections) > MOST_CONNECTIONS:
             transport.abort()
             return
         self._begin()

@@ -24,7 +24,6 @@ PORT = 4319
 LOOPBACK = "127.0.0.1"
 LOOK_S = 0.5
 STEADY_LOOK_S = 2.0
-MOST_CONNECTIONS = 1000
 END_S = 2.0
 
 log = logging.getLogger(__name__)
@@ -120,7 +119,6 @@ class _Served:
             access_log=False,
             server_header=False,
             proxy_headers=False,
-            limit_concurrency=MOST_CONNECTIONS,
             timeout_graceful_shutdown=1,
             h11_max_incomplete_event_size=16 * 1024,
         )

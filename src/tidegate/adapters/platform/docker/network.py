@@ -6,6 +6,7 @@ configuration. An instance's place follows from its name: made again after it wa
 address that the gateway knows, and another name hardly ever gets an address that was in use a moment ago.
 """
 
+import asyncio
 import hashlib
 import ipaddress
 from collections.abc import Collection, Iterable, Mapping
@@ -60,6 +61,7 @@ class Network:
         self._engine = engine
         self._options = options
         self._known: tuple[ipaddress.IPv4Network, str] | None = None
+        self._making = asyncio.Lock()
 
     def forget(self) -> None:
         """Look at the engine again next time: somebody removed the network."""
@@ -69,7 +71,8 @@ class Network:
         """Subnet and gateway address of our network, which is made if it is not there."""
         if self._known is not None:
             return self._known
-        async with self._engine.call(f"network {self._options.network}") as docker:
+        # One at a time: two that make it at once overlap with each other.
+        async with self._making, self._engine.call(f"network {self._options.network}") as docker:
             found = await self._find(docker)
             if found is None:
                 await self._create(docker)
