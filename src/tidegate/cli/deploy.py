@@ -41,7 +41,8 @@ def deploy(
 ) -> None:
     """Move an environment to a release, and watch it.
 
-    Until it is promoted or taken back by itself."""
+    Until it is promoted or taken back by itself.
+    """
     from tidegate.cli.asking import Asking
     from tidegate.cli.desk import perform
 
@@ -77,7 +78,8 @@ def undo(
 ) -> None:
     """Go back to an earlier revision.
 
-    Its image and its configuration both. During a rollout, without --to-revision, this aborts it."""
+    Its image and its configuration both. During a rollout, without --to-revision, this aborts it.
+    """
     from tidegate.cli.asking import Asking
     from tidegate.model.intent import Undo
 

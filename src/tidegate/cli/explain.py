@@ -20,7 +20,8 @@ def explain(
 ) -> None:
     """Why the last rollout ended as it did.
 
-    The verdict, the metric and its numbers, the last log lines, and the timeline."""
+    The verdict, the metric and its numbers, the last log lines, and the timeline.
+    """
     from tidegate.cli.desk import perform
 
     perform(_explain(ctx, Where(file, environment, agent), as_json))

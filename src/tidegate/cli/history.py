@@ -68,7 +68,8 @@ def events(
 ) -> None:
     """The log of every decision and operation.
 
-    Each with its cause. With --json one document a line."""
+    Each with its cause. With --json one document a line.
+    """
     from tidegate.cli.desk import perform
 
     perform(_events(ctx, Where(file, environment, agent), (after, last), as_json))

@@ -35,7 +35,8 @@ def logs(
 ) -> None:
     """What the instances write.
 
-    Each line with its instance's name. Here -f follows; the spec is --file."""
+    Each line with its instance's name. Here -f follows; the spec is --file.
+    """
     from tidegate.cli.desk import perform
 
     perform(_logs(ctx, Where(file, environment, agent), (instance, lines, follow), as_json))
@@ -104,7 +105,8 @@ def restart(
 ) -> None:
     """Restart the instances, one after the other.
 
-    Each only while the others are ready."""
+    Each only while the others are ready.
+    """
     from tidegate.model.intent import Restart
 
     _ask(ctx, Where(file, environment, agent), Restart(), Who(by, reason), timeout, as_json)
@@ -123,7 +125,8 @@ def scale(
 ) -> None:
     """Run this number of instances.
 
-    Ends when they are ready."""
+    Ends when they are ready.
+    """
     from tidegate.model.intent import Scale
 
     _ask(ctx, Where(file, environment, agent), Scale(replicas), Who(by, reason), timeout, as_json)

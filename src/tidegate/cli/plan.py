@@ -35,7 +35,8 @@ def plan(
 ) -> None:
     """What would be done, and why; nothing is touched.
 
-    The operations with their causes, and the configuration compared with what runs."""
+    The operations with their causes, and the configuration compared with what runs.
+    """
     from tidegate.cli.desk import perform
 
     perform(_plan(ctx, Where(file, environment), release, as_json))

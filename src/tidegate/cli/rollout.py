@@ -30,7 +30,8 @@ def promote(
 ) -> None:
     """Skip the step or pause under way.
 
-    A person's word stands in for the evidence; the history names the person."""
+    A person's word stands in for the evidence; the history names the person.
+    """
     from tidegate.model.intent import Promote
 
     _say(ctx, Where(file, environment, agent), Promote(full), Who(by, reason), timeout, as_json)

@@ -36,7 +36,8 @@ def status(
 ) -> None:
     """Show rollout, tracks, instances and measurements.
 
-    With --watch until Ctrl-C. It never decides anything."""
+    With --watch until Ctrl-C. It never decides anything.
+    """
     from tidegate.cli.desk import perform
 
     perform(_status(ctx, Where(file, environment, agent), as_json, watch, timeout))
