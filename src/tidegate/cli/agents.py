@@ -72,7 +72,10 @@ def decommission(
     timeout: options.Timeout = None,
     as_json: options.Json = False,
 ) -> None:
-    """Take the agent away from this environment: routes first, then its instances. Volumes stay."""
+    """Take the agent away from an environment.
+
+    Routes first, then its instances. Volumes stay.
+    """
     from tidegate.cli.desk import perform
 
     perform(_decommission(ctx, Where(file, environment, agent), (Who(by, reason), timeout), yes, as_json))

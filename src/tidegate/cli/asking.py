@@ -1,6 +1,6 @@
 """From an intent to an exit code: ask, follow, say what became of it."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tidegate.cli.desk import Desk
@@ -10,6 +10,7 @@ from tidegate.cli.screen import Screen
 from tidegate.cli.toolbox import Site
 from tidegate.cli.views.lines import Span, first_line, line
 from tidegate.cli.views.status import status_of, waits_for_person
+from tidegate.controller.preview import preview
 from tidegate.core import notices
 from tidegate.core.transitions import TONES
 from tidegate.model.errors import ConflictError, Exit
@@ -84,6 +85,9 @@ async def _follow(
         intent = await session.ask(action, asking.who.name, asking.who.reason)
     result = await follower.follow(intent, goal, asking.timeout_s or usual_s)
     answer = result.progress.answer
+    if desk.output.as_json and result.progress.state is not None:
+        seen = await preview(desk.key, site.ports, probes_s=1.0)
+        result = replace(result, progress=replace(result.progress, seen=seen))
     if answer is not None and not answer.accepted:
         raise ConflictError(f"{desk.key}: {answer.because}", hint="tidegate status shows where it stands")
     return result

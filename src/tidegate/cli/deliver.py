@@ -34,7 +34,10 @@ def deliver(
     timeout: options.Timeout = None,
     as_json: options.Json = False,
 ) -> None:
-    """Build a commit, roll it out, and watch until it is promoted or taken back."""
+    """Build a commit, roll it out, and watch it.
+
+    Until it is promoted or taken back by itself.
+    """
     from tidegate.cli.asking import Asking
     from tidegate.cli.desk import perform
 

@@ -39,7 +39,10 @@ def deploy(
     timeout: options.Timeout = None,
     as_json: options.Json = False,
 ) -> None:
-    """Move an environment to a release, and watch until it is promoted or taken back."""
+    """Move an environment to a release, and watch it.
+
+    Until it is promoted or taken back by itself.
+    """
     from tidegate.cli.asking import Asking
     from tidegate.cli.desk import perform
 
@@ -73,7 +76,10 @@ def undo(
     timeout: options.Timeout = None,
     as_json: options.Json = False,
 ) -> None:
-    """Go back to an earlier revision: its image and its configuration. During a rollout this aborts it."""
+    """Go back to an earlier revision.
+
+    Its image and its configuration both. During a rollout, without --to-revision, this aborts it.
+    """
     from tidegate.cli.asking import Asking
     from tidegate.model.intent import Undo
 
@@ -92,7 +98,7 @@ def retry(
     timeout: options.Timeout = None,
     as_json: options.Json = False,
 ) -> None:
-    """Start the rollout that went back once more, from its first step."""
+    """Start the rollout that went back once more."""
     from tidegate.cli.asking import Asking
     from tidegate.model.intent import Retry
 

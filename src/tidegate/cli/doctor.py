@@ -13,7 +13,10 @@ def register(app: typer.Typer) -> None:
 def doctor(
     ctx: typer.Context, file: options.File = None, environment: options.Place = "", as_json: options.Json = False
 ) -> None:
-    """What is missing or risky on this machine, with what mends it. Exit code 0 when it is usable."""
+    """What is missing or risky, and what mends it.
+
+    Exit code 0 when this machine is usable.
+    """
     from tidegate.cli.desk import perform
 
     perform(_doctor(ctx, options.Where(file, environment), as_json))

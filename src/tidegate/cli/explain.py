@@ -18,7 +18,10 @@ def explain(
     environment: options.Place = "",
     as_json: options.Json = False,
 ) -> None:
-    """Why the last rollout ended, or stands, as it does: verdict, metric, numbers, log lines, timeline."""
+    """Why the last rollout ended as it did.
+
+    The verdict, the metric and its numbers, the last log lines, and the timeline.
+    """
     from tidegate.cli.desk import perform
 
     perform(_explain(ctx, Where(file, environment, agent), as_json))

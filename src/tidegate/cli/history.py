@@ -21,7 +21,7 @@ def history(
     environment: options.Place = "",
     as_json: options.Json = False,
 ) -> None:
-    """Every revision: its release, who asked and why, how it ended."""
+    """Every revision: who, why, and how it ended."""
     from tidegate.cli.desk import perform
 
     perform(_history(ctx, Where(file, environment, agent), as_json))
@@ -66,7 +66,10 @@ def events(
     environment: options.Place = "",
     as_json: options.Json = False,
 ) -> None:
-    """The log: every decision, operation and notice with its cause. With --json one document a line."""
+    """The log of every decision and operation.
+
+    Each with its cause. With --json one document a line.
+    """
     from tidegate.cli.desk import perform
 
     perform(_events(ctx, Where(file, environment, agent), (after, last), as_json))

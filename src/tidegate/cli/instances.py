@@ -33,7 +33,10 @@ def logs(
     environment: options.Place = "",
     as_json: options.Json = False,
 ) -> None:
-    """What the instances write, each line with its instance's name. (-f follows here; the spec is --file.)"""
+    """What the instances write.
+
+    Each line with its instance's name. Here -f follows; the spec is --file.
+    """
     from tidegate.cli.desk import perform
 
     perform(_logs(ctx, Where(file, environment, agent), (instance, lines, follow), as_json))
@@ -100,7 +103,10 @@ def restart(
     timeout: options.Timeout = None,
     as_json: options.Json = False,
 ) -> None:
-    """Restart every instance of stable, one after the other, each only while the others are ready."""
+    """Restart the instances, one after the other.
+
+    Each only while the others are ready.
+    """
     from tidegate.model.intent import Restart
 
     _ask(ctx, Where(file, environment, agent), Restart(), Who(by, reason), timeout, as_json)
@@ -117,7 +123,10 @@ def scale(
     timeout: options.Timeout = None,
     as_json: options.Json = False,
 ) -> None:
-    """Run this number of instances, and wait until they are ready."""
+    """Run this number of instances.
+
+    Ends when they are ready.
+    """
     from tidegate.model.intent import Scale
 
     _ask(ctx, Where(file, environment, agent), Scale(replicas), Who(by, reason), timeout, as_json)

@@ -33,7 +33,10 @@ def plan(
     environment: options.Place = "",
     as_json: options.Json = False,
 ) -> None:
-    """The operations with their causes, and the configuration compared with what runs. Nothing is touched."""
+    """What would be done, and why; nothing is touched.
+
+    The operations with their causes, and the configuration compared with what runs.
+    """
     from tidegate.cli.desk import perform
 
     perform(_plan(ctx, Where(file, environment), release, as_json))

@@ -28,7 +28,10 @@ def promote(
     timeout: options.Timeout = None,
     as_json: options.Json = False,
 ) -> None:
-    """Skip the step or pause under way on a person's word."""
+    """Skip the step or pause under way.
+
+    A person's word stands in for the evidence; the history names the person.
+    """
     from tidegate.model.intent import Promote
 
     _say(ctx, Where(file, environment, agent), Promote(full), Who(by, reason), timeout, as_json)
@@ -60,7 +63,7 @@ def resume(
     timeout: options.Timeout = None,
     as_json: options.Json = False,
 ) -> None:
-    """Go on where the rollout was paused, or where a command left it."""
+    """Go on with a rollout that was paused or left."""
     from tidegate.model.intent import Resume
 
     _say(ctx, Where(file, environment, agent), Resume(), Who(by, reason), timeout, as_json)

@@ -30,6 +30,7 @@ class Screen:
         self._records = output.as_json and on_stdout
         self._drawn_at = 0.0
         self._latest: list[Event] = []
+        self._drawn: tuple[Line, ...] = ()
         self._rich: Live | None = None
 
     def __enter__(self) -> "Screen":
@@ -46,6 +47,7 @@ class Screen:
 
         self._rich = Live(console=Console(file=self._stream), auto_refresh=False, vertical_overflow="crop")
         self._rich.start()
+        self._drawn = ()
 
     def pause(self) -> None:
         """Leave the terminal to somebody else; the last picture stays."""
@@ -78,7 +80,9 @@ class Screen:
             return
         self._drawn_at = time.monotonic()
         lines = (*status_lines(status), (), *event_lines(self._latest))
-        self._rich.update(rich_text(lines), refresh=True)
+        if lines != self._drawn:
+            self._drawn = lines
+            self._rich.update(rich_text(lines), refresh=True)
 
 
 def rich_text(lines: Iterable[Line]) -> "Text":

@@ -32,7 +32,9 @@ def simulate(
     environment: options.Place = "",
     as_json: options.Json = False,
 ) -> None:
-    """Rehearse the spec's strategy and analysis on a host in memory: hours pass in moments, nothing is touched.
+    """Rehearse a rollout on a host in memory.
+
+    With the spec's strategy and analysis. Hours pass in moments, and nothing is touched.
 
     Exit codes are those of a deployment: 0 promoted, 3 taken back, 4 not ended in 2 h, 5 waiting for a person.
     """

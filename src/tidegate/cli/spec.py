@@ -24,7 +24,10 @@ def lint(
     strict: Annotated[bool, typer.Option("--strict", help="Warnings count as errors.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Check the spec: every error and warning with file, line and key. Exit code 2 when it is invalid."""
+    """Check the spec.
+
+    Every error and warning with file, line and key. Exit code 2 when it is invalid.
+    """
     from dataclasses import asdict
 
     from tidegate.cli.desk import find_file
@@ -62,7 +65,10 @@ def init(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Ask nothing.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Write a tidegate.yaml to begin with, from the Dockerfile or compose file that is there. Overwrites nothing."""
+    """Write a tidegate.yaml to begin with.
+
+    From the Dockerfile or compose file that is there. Overwrites nothing.
+    """
     import sys
     from dataclasses import asdict, replace
 
@@ -92,7 +98,10 @@ def docs(
         str, typer.Argument(help="A key, for example routes or strategy.canary.steps.", metavar="[KEY]")
     ] = "",
 ) -> None:
-    """Explain a key of tidegate.yaml; without one, list those at the top."""
+    """Explain a key of tidegate.yaml.
+
+    Without one, list those at the top.
+    """
     from tidegate.spec import explain_key
 
     print(explain_key(key))

@@ -34,7 +34,10 @@ def status(
     timeout: options.Timeout = None,
     as_json: options.Json = False,
 ) -> None:
-    """Show the rollout, tracks, instances and measurements. With --watch until Ctrl-C; it never decides anything."""
+    """Show rollout, tracks, instances and measurements.
+
+    With --watch until Ctrl-C. It never decides anything.
+    """
     from tidegate.cli.desk import perform
 
     perform(_status(ctx, Where(file, environment, agent), as_json, watch, timeout))

@@ -5,6 +5,8 @@ it, the command watches; when that one dies, the command takes over.
 """
 
 import asyncio
+import math
+import time
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
@@ -21,6 +23,8 @@ from tidegate.model.rollout import AgentState
 from tidegate.ports import LeaseStore
 
 LOOK_S = 0.1
+LOOK_WHOLE_S = 1.0
+"""Every change of phase or weight is an event; the state is read whole when there was one, and this often anyway."""
 TRY_AGAIN_S = 1.0
 TIDY_S = 15.0
 
@@ -46,6 +50,8 @@ class Session:
     leases: LeaseStore
     holder: str = field(default_factory=lambda: f"command-{uuid.uuid4().hex[:8]}")
     _seen: int = 0
+    _state: AgentState | None = None
+    _read_at: float = -math.inf
 
     async def ask(self, action: Action, by: str, reason: str = "") -> Intent:
         """Write an intent for whoever decides."""
@@ -84,7 +90,10 @@ class Session:
         batch = await self.ports.journal.events(self.key, after=self._seen)
         if batch:
             self._seen = batch[-1][0]
-        return Snapshot(await self.ports.store.load(self.key), tuple(event for _, event in batch), deciding)
+        now = time.monotonic()
+        if batch or now - self._read_at >= LOOK_WHOLE_S:
+            self._state, self._read_at = await self.ports.store.load(self.key), now
+        return Snapshot(self._state, tuple(event for _, event in batch), deciding)
 
     async def answer(self, intent: Intent) -> Answer | None:
         """What became of an intent."""

@@ -112,8 +112,10 @@ def _metrics(rollout: Rollout) -> Iterable[tuple[str, str, str]]:
     states: dict[str, MetricState] = {state.metric: state for state in rollout.metrics}
     for one in rollout.verdict.metrics if rollout.verdict else ():
         state = states.get(one.metric)
-        count = f" ({state.failed} of {state.taken} measurements failed)" if state and state.taken else ""
-        yield one.metric, one.outcome.value, first_line(one.because) + count
+        because = first_line(one.because)
+        if state and state.taken and "measurements failed" not in because:
+            because += f" ({state.failed} of {state.taken} measurements failed)"
+        yield one.metric, one.outcome.value, because
 
 
 def _timeline(events: Sequence[Event]) -> Iterable[Event]:

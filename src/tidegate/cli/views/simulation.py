@@ -27,7 +27,7 @@ def simulation_lines(
             at = Span(f"{event.at - begun:9.1f} s  ", "dim")
             lines.append(line(at, Span(f"{event.kind.value:<10} {told(event)}", _tone(event))))
     rollout = state.rollout
-    if rollout is not None:
+    if rollout is not None and not rollout.phase.ended:
         lines.append(
             line(
                 f"{state.key}: ",

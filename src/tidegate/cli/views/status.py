@@ -229,7 +229,7 @@ def _rollout_node(rollout: RolloutRow, now: float) -> Node:
     phase = Phase(rollout.phase)
     took = span_of((rollout.ended_at or now) - rollout.started_at)
     head = line("rollout of revision ", Span(rollout.title, "bold"), "  ", Span(rollout.phase, TONES[phase].value))
-    parts = [part for part in (rollout.step, f"{'took' if rollout.ended_at else 'since'} {took}") if part]
+    parts = [part for part in (rollout.step, f"{'took' if rollout.ended_at else 'for'} {took}") if part]
     parts += [f"asked by {rollout.by}"] if rollout.by else []
     children = [Node(line(rollout.because))] if rollout.because else []
     if rollout.waits_for_person:
@@ -256,5 +256,6 @@ def _instance_line(row: InstanceRow) -> Line:
 
 def _metric_line(metric: MetricRow) -> Line:
     tone = OUTCOME_TONES[Outcome(metric.outcome)]
-    count = f"  {metric.failed} of {metric.taken} measurements failed" if metric.taken else ""
-    return line(Span(f"{metric.outcome:<12}", tone), " ", metric.because, Span(count, "dim"))
+    told = "measurements failed" in metric.because or not metric.taken
+    count = "" if told else f"  {metric.failed} of {metric.taken} measurements failed"
+    return line(Span(f"{metric.outcome:<12}", tone), " ", first_line(metric.because), Span(count, "dim"))
