@@ -92,8 +92,9 @@ class AgentLoop:
             await self._tell(done)
         else:
             done = await self._rescue(state, decision, traffic)
-        self.settled = saved and not traffic and not instances and not decision.state.retiring
-        return Turn(decision, (*traffic, *instances), tuple(done), saved)
+        plan = (*traffic, *instances)
+        self.settled = saved and not decision.state.retiring and self._executor.hopeless(plan)
+        return Turn(decision, plan, tuple(done), saved)
 
     async def observe(self) -> Observation:
         """What the platform and the gateway see, at once, and what was heard of the instances."""
