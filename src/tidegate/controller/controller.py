@@ -54,7 +54,13 @@ class Controller:
                 await self.lease.release()
 
     async def tidy(self, key: AgentKey) -> None:
-        """Wait until nothing is left to do for this agent, or until the controller ends."""
+        """Wait until nothing is left to do for this agent, or until the controller ends.
+
+        What was settled before is not: the turn that saved what the caller has just seen may still be acting on it.
+        """
+        if key in self._loops:
+            self._loops[key].settled = False
+            self._loops[key].nudge()
         while self._tasks and not (key in self._loops and self._loops[key].settled):
             await self._ports.clock.sleep(LOOK_S / 2)
 

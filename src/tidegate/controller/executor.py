@@ -61,6 +61,11 @@ class Executor:
         """What the engine refuses again and again: subject -> reason."""
         return {name: refusal.reason for name, refusal in self._refusals.items() if refusal.count >= STUBBORN}
 
+    def hopeless(self, operations: Sequence[Operation]) -> bool:
+        """Whether nothing is left to do but what is refused again and again (true of an empty plan)."""
+        failing = self.failures()
+        return all(subject(operation) in failing for operation in operations)
+
     async def traffic(self, operations: Sequence[GatewayOperation]) -> list[Done]:
         """Carry out the gateway's operations, in order."""
         return [await self._attempt(operation) for operation in operations if self._due(operation)]

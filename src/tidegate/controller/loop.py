@@ -94,8 +94,9 @@ class AgentLoop:
             await self._tell(done)
         else:
             done = await self._rescue(state, decision, traffic)
-        self.settled = saved and not traffic and not instances and not decision.state.retiring
-        return Turn(decision, (*traffic, *instances), tuple(done), saved)
+        plan = (*traffic, *instances)
+        self.settled = saved and not decision.state.retiring and self._executor.hopeless(plan)
+        return Turn(decision, plan, tuple(done), saved)
 
     async def _remembered(self, state: AgentState, fresh: tuple[Block, ...]) -> tuple[Block, ...]:
         """What was measured before the rollout, until its analysis has begun: how stable is when nothing is wrong."""

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from tidegate.controller.controller import Controller
 from tidegate.controller.lease import Lease
 from tidegate.controller.loop import Ports
-from tidegate.model.errors import ConflictError, LeaseLostError
+from tidegate.model.errors import ConflictError, LeaseLostError, StoreError
 from tidegate.model.event import Event
 from tidegate.model.intent import Action, Answer, Intent
 from tidegate.model.release import AgentKey
@@ -27,6 +27,7 @@ LOOK_WHOLE_S = 1.0
 """Every change of phase or weight is an event; the state is read whole when there was one, and this often anyway."""
 TRY_AGAIN_S = 1.0
 TIDY_S = 15.0
+"""How long to clean up after the end, beside the time that instances have to stop."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Session:
                         return snapshot.state
                     await asyncio.sleep(LOOK_S)
         finally:
-            await deciding.end()
+            await deciding.end(await self._grace())
 
     async def snapshot(self, deciding: bool = False) -> Snapshot:
         """The state as stored, and the events since the last snapshot."""
@@ -94,6 +95,14 @@ class Session:
         if batch or now - self._read_at >= LOOK_WHOLE_S:
             self._state, self._read_at = await self.ports.store.load(self.key), now
         return Snapshot(self._state, tuple(event for _, event in batch), deciding)
+
+    async def _grace(self) -> float:
+        """How long what is going may take to stop, in seconds."""
+        with suppress(StoreError):
+            state = await self.ports.store.load(self.key)
+            revisions = [state.stable, state.rollout and state.rollout.candidate] if state else []
+            return max((one.workload.stop_grace_s for one in revisions if one), default=0.0)
+        return 0.0
 
     async def answer(self, intent: Intent) -> Answer | None:
         """What became of an intent."""
@@ -123,12 +132,12 @@ class _Deciding:
             self._controller = Controller(session.ports, lease)
             self._task = asyncio.create_task(self._controller.run(self._stop))
 
-    async def end(self) -> None:
+    async def end(self, grace_s: float) -> None:
         """Clean up what is left over, for a moment; then let go. That somebody else took the lease is no error."""
         if self._task is None or self._controller is None:
             return
         with suppress(TimeoutError):
-            async with asyncio.timeout(TIDY_S):
+            async with asyncio.timeout(TIDY_S + grace_s):
                 await self._controller.tidy(self._key)
         self._stop.set()
         with suppress(LeaseLostError, asyncio.CancelledError):

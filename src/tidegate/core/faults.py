@@ -34,7 +34,8 @@ def _fault_of(state: AgentState, rollout: Rollout, instance: ObservedInstance) -
     ours = state.restarts[instance.name].count if instance.name in state.restarts else 0
     restarts = instance.restart_count + ours
     if instance.oom_killed:
-        return f"{instance.name} was killed for want of memory (exit {instance.exit_code})"
+        code = f" (exit {instance.exit_code})" if instance.exit_code else ""
+        return f"{instance.name} was killed for want of memory{code}"
     if instance.state in (InstanceState.EXITED, InstanceState.DEAD) and instance.started_at:
         return f"{instance.name} exited with {instance.exit_code}"
     if restarts > limits.max_restarts:

@@ -58,7 +58,8 @@ class LogReader:
 
 
 def _telling(instance: ObservedInstance) -> bool:
-    if instance.state in (InstanceState.EXITED, InstanceState.RESTARTING, InstanceState.DEAD):
+    # The engine tells of a memory kill before it tells that the container exited.
+    if instance.oom_killed or instance.state in (InstanceState.EXITED, InstanceState.RESTARTING, InstanceState.DEAD):
         return True
     unwell = instance.ready is False or instance.live is False
     return instance.state is InstanceState.RUNNING and (unwell or instance.restart_count > 0)
