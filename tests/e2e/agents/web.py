@@ -40,7 +40,7 @@ class Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    do_GET = do_POST = answer  # noqa: N815 - names of the standard library
+    do_GET = do_POST = answer
 
     def log_message(self, *_):
         """Nothing for each request."""
