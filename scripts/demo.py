@@ -255,9 +255,13 @@ def clean(home: Path) -> None:
     if (home / "environ.json").exists():
         environ = json.loads((home / "environ.json").read_text(encoding="utf-8"))
         tidegate = Tidegate(home, environ)
+        tidegate.run("abort", AGENT, "--reason", "end of the demo", timeout_s=60.0)  # refused when nothing is under way
         done = tidegate.run("decommission", AGENT, "--yes", "--reason", "end of the demo", timeout_s=60.0)
         if done.returncode:
             say(f"tidegate decommission ended with exit code {done.returncode}: removing its containers by label")
+        done = tidegate.run("gateway", "stop", "--purge", timeout_s=60.0)
+        if done.returncode:
+            say("the gateway stays: other agents on this host use it")
     mine = (
         "--filter",
         f"label=dev.tidegate.agent={AGENT}",

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from aiodocker import Docker
 
+    from tidegate.adapters.gateway.envoy import EnvoyGateway
     from tidegate.adapters.platform.docker.platform import DockerPlatform
     from tidegate.adapters.platform.memory.paced import PacedClock
     from tidegate.adapters.platform.memory.world import World
@@ -89,7 +90,7 @@ class Toolbox:
         store = OnePlace(books.store, environment.name)
         heartbeats = self._centre(books, platform.network.host_address, port) if port else None
         ports = Ports(platform, gateway, store, books.journal, WallClock(), heartbeats)
-        return DockerSite(ports, platform, docker)
+        return DockerSite(ports, platform, gateway, docker)
 
     def _centre(self, books: "Books", network: "NetworkAddress", port: int) -> "Centre":
         """The control centre. Its server is loaded when it begins to listen."""
@@ -165,7 +166,17 @@ class DockerSite:
 
     ports: "Ports"
     platform: "DockerPlatform"
+    gateway: "EnvoyGateway"
     docker: "Docker"
+
+    @property
+    def data_plane(self) -> "EnvoyGateway":
+        """The gateway, beyond its port."""
+        return self.gateway
+
+    async def forget_network(self) -> None:
+        """Remove our network."""
+        await self.platform.network.remove()
 
     async def image(self, reference: str) -> "Image":
         """The image with its digest where the engine has it."""
@@ -206,6 +217,14 @@ class MemorySite:
 
     ports: "Ports"
 
+    @property
+    def data_plane(self) -> "NoDataPlane":
+        """There is none to look at."""
+        return NoDataPlane()
+
+    async def forget_network(self) -> None:
+        """There is none."""
+
     async def image(self, reference: str) -> "Image":
         """Every image is there."""
         from tidegate.model.release import Image
@@ -225,6 +244,29 @@ class MemorySite:
 
     async def close(self) -> None:
         """The world goes on."""
+
+
+class NoDataPlane:
+    """cli.toolbox.DataPlane where the gateway is a variable."""
+
+    async def agents(self) -> "tuple[AgentKey, ...]":
+        """Nobody."""
+        return ()
+
+    async def outdated(self) -> bool:
+        """Never."""
+        return False
+
+    async def replace(self) -> int:
+        """Nothing to replace."""
+        return 0
+
+    async def stop(self) -> int:
+        """Nothing to stop."""
+        return 0
+
+    async def purge(self) -> None:
+        """Nothing is left."""
 
 
 @dataclass

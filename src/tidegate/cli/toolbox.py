@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
     from tidegate.controller.loop import Ports
     from tidegate.model.machine import MachineFacts
-    from tidegate.model.release import Image
+    from tidegate.model.release import AgentKey, Image
     from tidegate.model.spec import Environment
     from tidegate.pipeline.deliver import Tools
     from tidegate.ports import Journal, LeaseStore, Pulses, Store
@@ -37,10 +37,36 @@ class Books(Protocol):
         """Let go of it."""
 
 
+class DataPlane(Protocol):
+    """The host's gateway as a thing of its own."""
+
+    async def agents(self) -> "tuple[AgentKey, ...]":
+        """Every agent that has routes in it."""
+
+    async def outdated(self) -> bool:
+        """Whether it was made from another image or other options than it would be made from now."""
+
+    async def replace(self) -> int:
+        """Replace it without a lost request; the number of long connections that were cut."""
+
+    async def stop(self) -> int:
+        """Drain and remove it; the number of long connections that were cut."""
+
+    async def purge(self) -> None:
+        """Remove what it left on the disk."""
+
+
 class Site(Protocol):
     """One environment's host, opened: the ports that a controller and a view need."""
 
     ports: "Ports"
+
+    @property
+    def data_plane(self) -> DataPlane:
+        """The host's gateway."""
+
+    async def forget_network(self) -> None:
+        """Remove the network of the agents, unless somebody still uses it."""
 
     async def image(self, reference: str) -> "Image":
         """The image as the host knows it: with its digest where it is present. Never raises for an absent one."""

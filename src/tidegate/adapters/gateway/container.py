@@ -129,6 +129,15 @@ async def remove(docker: aiodocker.Docker, name: str) -> None:
             raise EngineError(f"cannot remove the gateway {name}: {getattr(error, 'message', error)}") from error
 
 
+async def remove_volume(docker: aiodocker.Docker, options: Options) -> None:
+    """Remove the configuration of a gateway that is gone. Harmless when it is not there. Raises EngineError."""
+    try:
+        await (await docker.volumes.get(options.name)).delete()
+    except ERRORS as error:
+        if getattr(error, "status", 0) != 404:
+            raise EngineError(f"cannot remove the gateway's volume: {getattr(error, 'message', error)}") from error
+
+
 async def connect(docker: aiodocker.Docker, name: str, deadline_s: float) -> Session:
     """Open a session with a container and wait until Envoy is ready. Raises GatewayError."""
     session = Session(docker.containers.container(name))

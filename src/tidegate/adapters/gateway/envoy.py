@@ -129,6 +129,18 @@ class EnvoyGateway:
             await container.remove(self._docker, one.name)
         return cut
 
+    async def agents(self) -> tuple[AgentKey, ...]:
+        """Every agent that has routes in the running gateway; none where it does not run."""
+        try:
+            book = await self._with_session(volume.read)
+        except GatewayError:
+            return ()
+        return tuple(fragment.key for fragment in book.fragments if fragment.routes)
+
+    async def purge(self) -> None:
+        """Remove the volume of a gateway that was stopped, and every route in it. Raises EngineError."""
+        await container.remove_volume(self._docker, self._options)
+
     async def refresh_tls(self, pairs: frozenset[Tls]) -> None:
         """Copy certificates again from the gateway's host, after a renewal; connections go on."""
         options = await self._with_image()

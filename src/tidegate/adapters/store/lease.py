@@ -20,6 +20,8 @@ class SqlLease:
 
         Every success is a new epoch, the same holder's too: a restarted controller shuts its former self out. What the
         former holder could write only to the reserve is folded in first, so that the next one decides on it.
+        The first epoch of a store is the time of day (unix seconds): a state that was lost and made anew then counts
+        for more than what its predecessor left in gateways and elsewhere.
         """
 
         def work(connection: Connection) -> tuple[int | None, list[int]]:
@@ -27,8 +29,9 @@ class SqlLease:
             free = (lease.c.holder.in_(("", holder))) | (lease.c.expires_at <= now)
             mine = update(lease).where(lease.c.name == LEASE, lease.c.epoch == current, free)
             folded = fold(connection, self._reserve)
-            taken = connection.execute(mine.values(holder=holder, epoch=current + 1, expires_at=now + ttl_s))
-            return (current + 1 if taken.rowcount == 1 else None), folded
+            following = current + 1 if current else max(1, int(now))
+            taken = connection.execute(mine.values(holder=holder, epoch=following, expires_at=now + ttl_s))
+            return (following if taken.rowcount == 1 else None), folded
 
         epoch, folded = await self._database.write(work)
         if folded:

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import ipaddress
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from aiodocker import Docker
@@ -81,6 +82,14 @@ class Network:
             raise NotFoundError(f"network {self._options.network} vanished right after it was made")
         self._known = found
         return found
+
+    async def remove(self) -> None:
+        """Remove our network; one that others still use stays. Raises EngineError."""
+        async with self._engine.call(f"network {self._options.network}") as docker:
+            with suppress(DockerError):
+                network = await docker.networks.get(self._options.network)
+                await network.delete()
+        self.forget()
 
     async def host_address(self) -> str | None:
         """Where this machine is reached from our network; None while there is none, or on another machine's engine.
