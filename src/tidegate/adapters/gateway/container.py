@@ -132,7 +132,8 @@ async def remove(docker: aiodocker.Docker, name: str) -> None:
 async def remove_volume(docker: aiodocker.Docker, options: Options) -> None:
     """Remove the configuration of a gateway that is gone. Harmless when it is not there. Raises EngineError."""
     try:
-        await (await docker.volumes.get(options.name)).delete()
+        volume = await docker.volumes.get(options.name)  # type: ignore[no-untyped-call]
+        await volume.delete()
     except ERRORS as error:
         if getattr(error, "status", 0) != 404:
             raise EngineError(f"cannot remove the gateway's volume: {getattr(error, 'message', error)}") from error
