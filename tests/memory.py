@@ -120,7 +120,7 @@ async def _nobody(registry: Registry, stop: asyncio.Event) -> None:
 def finished(turn: Turn) -> bool:
     """The rollout has ended, the retired are gone and nothing is left to do."""
     state = turn.decision.state
-    return state.rollout is not None and state.rollout.phase.ended and not state.retiring and turn.settled
+    return state.rollout is not None and state.rollout.phase.ended and turn.settled
 
 
 def in_phase(*phases: Phase) -> Callable[[Turn], bool]:

@@ -152,7 +152,7 @@ class World:
             Heartbeat(
                 container.key,
                 container.name,
-                container.revision.number,
+                container.revision.runs_as,
                 container.revision.release.version,
                 AgentStatus.FAILING if failing else AgentStatus.OK,
                 container.beats,
