@@ -1,4 +1,4 @@
-"""What a rollout asks of the routes beside weights: rules, sticky users, a mirror, the preview. Derived at every look."""
+"""What a rollout asks of the routes beside weights: rules, sticky users, a mirror, a preview. All is derived."""
 
 import re
 from dataclasses import replace

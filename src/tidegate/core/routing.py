@@ -83,7 +83,7 @@ def _with(goal: RouteGoal, beside: Beside) -> RouteGoal:
 
 
 def _previews(beside: Beside, observed: Observation, names: Set[str]) -> list[RouteGoal]:
-    """The candidate's routes once more, on the preview's ports or under its name, with the candidate alone behind them."""
+    """The candidate's routes once more, on the preview's ports or under its name, for the candidate alone."""
     preview, candidate = beside.preview, beside.candidate
     if preview is None or candidate is None:
         return []

@@ -67,9 +67,9 @@ class Rollout:
 
     `cursor` is the index of the step under way. `fault` is set once, when the rollout turns back: why it did.
     `ready_since` says for each of the candidate's instances since when it is ready without a break. `evidence` is the
-    sequential engine's memory in its plain form. `fast` says that it goes back to what has proven itself here: no steps,
-    no analysis, no bake. `approved_by` is the person whose word stands in for evidence, `aborted_by` the one who stopped
-    it.
+    sequential engine's memory in its plain form. `fast` says that it goes back to what has proven itself here: no
+    steps, no analysis, no bake. `approved_by` is the person whose word stands in for evidence, `aborted_by` the one
+    who stopped it.
     """
 
     id: str

@@ -1,8 +1,8 @@
 """Blue-green: all of the candidate beside all of stable, then every request at once.
 
-By cursor: watch the preview (WATCH), have it approved (APPROVE), switch. The switch is the phase PROMOTING, whose change
-of weight from 0 to 100 is one configuration of the gateway. The former side keeps running until promotion, and after it
-for `keep_s` (core.rollout keeps it warm), so that the way back is a change of weight too.
+By cursor: watch the preview (WATCH), have it approved (APPROVE), switch. The switch is the phase PROMOTING,
+whose change of weight from 0 to 100 is one configuration of the gateway. The former side keeps running until promotion,
+and after it for `keep_s` (core.rollout keeps it warm), so that the way back is a change of weight too.
 """
 
 from tidegate.core.strategies.answers import Advance, Done, Progress, Shape, Stay, Wait
