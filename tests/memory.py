@@ -19,7 +19,7 @@ from tidegate.model import intent as intents
 from tidegate.model.event import Event
 from tidegate.model.release import AgentKey, Image, Release
 from tidegate.model.rollout import AgentState, Phase
-from tidegate.model.spec import Analyse, Analysis, Canary, Rollback, SetWeight, ThresholdMetric
+from tidegate.model.spec import Analyse, Analysis, Canary, Rollback, SetWeight, Strategy, ThresholdMetric
 from tidegate.model.workload import Route, Workload
 
 KEY = AgentKey("agent", "prod")
@@ -51,7 +51,7 @@ class Tidegate:
     clock: MemoryClock
     centre: Centre
     base: Workload = field(default_factory=workload)
-    strategy: Canary = QUICK
+    strategy: Strategy = QUICK
     analysis: Analysis = WATCH
     rollback: Rollback = field(default_factory=Rollback)
 
