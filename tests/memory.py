@@ -19,7 +19,7 @@ from tidegate.model import intent as intents
 from tidegate.model.event import Event
 from tidegate.model.release import AgentKey, Image, Release
 from tidegate.model.rollout import AgentState, Phase
-from tidegate.model.spec import Analyse, Analysis, Canary, Rollback, SetWeight, ThresholdMetric
+from tidegate.model.spec import Analyse, Analysis, Canary, Rollback, SetWeight, Strategy, ThresholdMetric
 from tidegate.model.workload import Route, Workload
 
 KEY = AgentKey("agent", "prod")
@@ -51,7 +51,7 @@ class Tidegate:
     clock: MemoryClock
     centre: Centre
     base: Workload = field(default_factory=workload)
-    strategy: Canary = QUICK
+    strategy: Strategy = QUICK
     analysis: Analysis = WATCH
     rollback: Rollback = field(default_factory=Rollback)
 
@@ -120,7 +120,7 @@ async def _nobody(registry: Registry, stop: asyncio.Event) -> None:
 def finished(turn: Turn) -> bool:
     """The rollout has ended, the retired are gone and nothing is left to do."""
     state = turn.decision.state
-    return state.rollout is not None and state.rollout.phase.ended and not state.retiring and turn.settled
+    return state.rollout is not None and state.rollout.phase.ended and turn.settled
 
 
 def in_phase(*phases: Phase) -> Callable[[Turn], bool]:

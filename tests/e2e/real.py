@@ -101,7 +101,9 @@ class Real:
         answered = False
 
         def until(state: AgentState | None) -> bool:
-            return answered and state is not None and state.active is None and not state.retiring
+            return (
+                answered and state is not None and state.active is None and not state.draining(self.ports.clock.now())
+            )
 
         async def notice_answer() -> None:
             nonlocal answered

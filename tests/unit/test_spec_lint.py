@@ -43,6 +43,8 @@ def test_a_careful_spec_has_no_warnings() -> None:
         ("  deploy", "  environment: [MY_TOKEN]\n  deploy", "t.yaml:4: workload.environment: takes the value of MY_TOKEN"),
         ("  deploy", "  environment: {A: $NOWHERE}\n  deploy", "t.yaml:4: workload.environment.A: the variable NOWHERE is not set"),
         ("  deploy", "  volumes: ['/var/run/docker.sock:/s']\n  deploy", "t.yaml:4: workload.volumes: the engine's socket"),
+        ("agent: web", "agent: web\nstrategy: {blue_green: {keep: 0}}", "t.yaml:2: strategy.blue_green.keep: nothing is kept"),
+        ("agent: web", "agent: web\nstrategy: {blue_green: {analyse: 1m}}", "t.yaml:2: strategy.blue_green.analyse: no request reaches"),
         ("agent: web", "agent: web\nstrategy: {canary: {bake: 0}}", "t.yaml:2: strategy.canary.bake: the bake is zero"),
         ("agent: web", "agent: web\nstrategy: {canary: {steps: [{set_weight: 5}]}}", "t.yaml:2: strategy.canary.steps: the last step"),
         ("agent: web", "agent: web\nstrategy: {canary: {steps: [{analyse: 5s}]}}", "t.yaml:2: strategy.canary.steps: no step gives"),

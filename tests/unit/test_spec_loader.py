@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tidegate.model.errors import SpecError
-from tidegate.model.spec import Analyse, Canary, Pause, SetWeight
+from tidegate.model.spec import Analyse, BlueGreen, Canary, Pause, Rolling, SetMirror, SetRoute, SetScale, SetWeight
+from tidegate.model.traffic import Match, MatchKind, MatchOn, Preview, Sticky
 from tidegate.model.workload import (
     HealthCheck,
     Mount,
@@ -115,6 +116,52 @@ def test_probes_routes_strategy_in_both_spellings() -> None:
     assert spec.strategy.steps == (SetWeight(0), Pause(), SetWeight(20), Pause(10.0), Analyse(60.0))
     assert spec.strategy.drain_s == 0.0
     assert (spec.rollback.max_restarts, spec.rollback.history) == (5, 9)
+
+
+def test_canary_with_all_its_steps() -> None:
+    spec = parse_spec(
+        textwrap.dedent("""\
+            agent: web
+            workload: {image: "web:1"}
+            strategy:
+              canary:
+                sticky: {cookie: session}
+                keep: 5m
+                steps:
+                  - set_scale: {replicas: 2}
+                  - set_route: {header: {name: x-tester, exact: "yes"}, path: {prefix: /api}}
+                  - set_route: {group: beta}
+                  - set_route: {version: x-version}
+                  - mirror: 20
+                  - set_scale: {}
+            """)
+    )
+    tester = Match(MatchOn.HEADER, "yes", "x-tester")
+    assert spec.strategy == Canary(
+        steps=(
+            SetScale("2"),
+            SetRoute((Match(MatchOn.PATH, "/api", kind=MatchKind.PREFIX), tester)),
+            SetRoute((Match(MatchOn.GROUP, "beta", "x-user-group"),)),
+            SetRoute(version_header="x-version"),
+            SetMirror(20),
+            SetScale(),
+        ),
+        sticky=Sticky(cookie="session"),
+        keep_s=300.0,
+    )
+
+
+def test_rolling_and_blue_green() -> None:
+    head = "agent: web\nworkload: {image: web:1}\nstrategy: "
+    rolling = parse_spec(head + "{rolling: {maxSurge: 2, max_unavailable: 25%, min_ready: 3s, bake: 1m}}").strategy
+    assert rolling == Rolling("2", "25%", min_ready_s=3.0, bake_s=60.0)
+    both = parse_spec(
+        head
+        + "{blueGreen: {preview: {listen: 9090, host: p.test}, mirror: 5, analyse: 1m, automatic: false, keep: 1h}}"
+    ).strategy
+    assert both == BlueGreen(Preview(9090, "p.test"), 5, 60.0, False, keep_s=3600.0)
+    assert parse_spec(head + "{rolling: {}}").strategy == Rolling()
+    assert parse_spec(head + "{blue_green: {}}").strategy == BlueGreen()
 
 
 OVERLAID = """\

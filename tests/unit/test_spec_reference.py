@@ -28,6 +28,11 @@ BEYOND_SCHEMA = (
     *("success_threshold out", "another spelling", "two routes", "is taken by two", "knows no requests"),
     *(
         "weights rise",
+        "nothing could move",
+        "or a percentage",
+        "says nothing",
+        "look-around",
+        "stands alone",
         "neither success",
         "'rsult'",
         "the gateway cannot measure",

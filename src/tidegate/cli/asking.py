@@ -46,7 +46,7 @@ async def ask_rollout(desk: Desk, site: Site, action: Action | None, asking: Ask
         if rollout is None or (word and not progress.deciding):
             return progress.answer is not None
         waiting = waits_for_person(rollout) and not asking.stay
-        drained = progress.state is None or not progress.state.retiring
+        drained = progress.state is None or not progress.state.draining(site.ports.clock.now())
         return waiting or (rollout.phase.ended and (drained or not progress.deciding))
 
     result = await _follow(desk, site, action, asking, goal, ROLLOUT_S)

@@ -103,7 +103,7 @@ async def _play(
 
     def over(turn: Turn) -> bool:
         state = turn.decision.state
-        ended = state.active is None and not state.retiring and turn.settled
+        ended = state.active is None and not state.draining(ports.clock.now()) and turn.settled
         return ended or waits_for_person(state.active)
 
     async def deploy(version: str) -> None:

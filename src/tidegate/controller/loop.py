@@ -95,7 +95,7 @@ class AgentLoop:
         else:
             done = await self._rescue(state, decision, traffic)
         plan = (*traffic, *instances)
-        self.settled = saved and not decision.state.retiring and self._executor.hopeless(plan)
+        self.settled = saved and not decision.state.draining(facts.now) and self._executor.hopeless(plan)
         return Turn(decision, plan, tuple(done), saved)
 
     async def _remembered(self, state: AgentState, fresh: tuple[Block, ...]) -> tuple[Block, ...]:

@@ -27,7 +27,7 @@ class Preview:
     @property
     def settled(self) -> bool:
         """Whether the world is as it should be: nothing left to do, nothing left to drain."""
-        return self.observation.reachable and not self.plan and not self.decision.state.retiring
+        return self.observation.reachable and not self.plan and not self.decision.state.draining(self.observation.at)
 
 
 async def preview(key: AgentKey, ports: Ports, intents: tuple[Intent, ...] = (), probes_s: float = 0.0) -> Preview:

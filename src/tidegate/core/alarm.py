@@ -2,7 +2,9 @@
 
 from tidegate.core import faults, strategies
 from tidegate.core.moves import Move
-from tidegate.core.view import View
+from tidegate.core.view import View, effective_phase
+from tidegate.model.desired import instance_name
+from tidegate.model.observation import ObservedInstance
 from tidegate.model.rollout import Hold, PauseKind, Phase
 from tidegate.model.spec import Mode, OnFail
 from tidegate.model.verdict import Outcome
@@ -13,10 +15,11 @@ def alarm(view: View) -> Move | None:
     rollout = view.rollout
     if rollout.phase is Phase.REVERTING:
         return None
+    wanted = _wanted(view)
     started = rollout.phase not in (Phase.PREPARING, Phase.STARTING)
     fault = faults.refused(rollout, view.facts.failures, view.state)
-    fault = fault or faults.hard_fault(view.state, rollout, view.candidates)
-    fault = fault or (faults.unready_fault(view.candidates) if started else "")
+    fault = fault or faults.hard_fault(view.state, rollout, wanted)
+    fault = fault or (faults.unready_fault(wanted) if started else "")
     if fault:
         return turn_back(view, fault)
     verdict = rollout.verdict
@@ -29,6 +32,14 @@ def alarm(view: View) -> Move | None:
     if any(m.on_fail is OnFail.ABORT for m in worst):
         return turn_back(view, verdict.because)
     return pause(view, verdict.because)
+
+
+def _wanted(view: View) -> tuple[ObservedInstance, ...]:
+    """The candidate's instances that should be there: one that is taken away, as the canary shrinks, is no fault."""
+    rollout = view.rollout
+    count = strategies.shape(view, effective_phase(rollout)).candidate
+    names = {instance_name(view.state.key, rollout.candidate.runs_as, index) for index in range(1, count + 1)}
+    return tuple(instance for instance in view.candidates if instance.name in names)
 
 
 def turn_back(view: View, fault: str) -> Move | None:

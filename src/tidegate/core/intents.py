@@ -2,8 +2,9 @@
 
 from dataclasses import replace
 
-from tidegate.core import healing
+from tidegate.core import healing, way_back
 from tidegate.core.view import effective_phase
+from tidegate.model import spec
 from tidegate.model.decision import Facts
 from tidegate.model.event import Event, EventKind
 from tidegate.model.intent import (
@@ -18,11 +19,12 @@ from tidegate.model.intent import (
     Resume,
     Retry,
     Scale,
+    SetWeight,
     Undo,
 )
 from tidegate.model.release import Revision
-from tidegate.model.rollout import AgentState, Hold, PauseKind, Phase, Rollout
-from tidegate.model.spec import Canary
+from tidegate.model.rollout import AgentState, Hold, PauseKind, Phase, Rollout, Wish
+from tidegate.model.verdict import Outcome
 
 MOST_REPLICAS = 1000
 ALL_STEPS = 1_000_000
@@ -64,6 +66,8 @@ def _apply(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState,
             return _resume(state, intent, facts.now)
         case Abort():
             return _abort(state, intent, facts.now)
+        case SetWeight(weight):
+            return _set_weight(state, intent, weight, facts.now)
         case Scale(replicas):
             return _scale(state, intent, replicas)
         case Restart():
@@ -77,22 +81,27 @@ def _deploy(state: AgentState, intent: Intent, action: Deploy, now: float) -> tu
     stable = state.stable
     if stable and stable.release.id == action.release.id and stable.workload == action.workload:
         return state, f"revision {stable.title} already runs exactly this; nothing to do"
+    way = way_back.by_release(state, action.release, action.workload, action.rollback.window, now)
     revision = Revision(
         state.next_revision,
         state.key.environment,
         action.release,
         action.workload,
+        undo_of=way.undo_of if way else None,
+        warm=way.warm if way else None,
         created_at=now,
         by=intent.by,
         reason=intent.reason,
     )
     rollout = Rollout(
-        rollout_id(state, revision), revision, action.strategy, action.analysis, action.rollback, started_at=now
+        rollout_id(state, revision), revision, action.strategy, action.analysis, action.rollback, now, fast=bool(way)
     )
+    state = way_back.taken_over(state, way) if way else state
     replicas = state.replicas if stable else action.workload.replicas
     if stable and action.workload.replicas != stable.workload.replicas:
         replicas = action.workload.replicas
-    return _begin(replace(state, replicas=max(replicas, 1)), rollout, now), f"revision {revision.title} begins"
+    because = f"revision {revision.title} begins" + (f": {way.because}" if way else "")
+    return _begin(replace(state, replicas=max(replicas, 1)), rollout, now), because
 
 
 def rollout_id(state: AgentState, revision: Revision) -> str:
@@ -117,34 +126,35 @@ def _undo(state: AgentState, intent: Intent, to_revision: int | None, now: float
         kept = ", ".join(str(revision.number) for revision in state.history[:-1]) or "none"
         raise _RefusedError(f"there is no such earlier revision to go back to; kept: {kept}")
     goal = earlier[-1]
-    if state.stable and goal.number == state.stable.number:
-        raise _RefusedError(f"revision {goal.title} is what runs now")
-    origin = goal.undo_of if goal.undo_of is not None else goal.number
-    revision = replace(
-        goal, number=state.next_revision, undo_of=origin, created_at=now, by=intent.by, reason=intent.reason
-    )
+    if state.stable and way_back.same(state.stable, goal.release, goal.workload):
+        raise _RefusedError(f"revision {state.stable.title} is what runs now")
     last = state.rollout
     assert last is not None
-    strategy = Canary(steps=(), bake_s=min(last.strategy.bake_s, 10.0), drain_s=last.strategy.drain_s)
-    rollout = Rollout(
-        rollout_id(state, revision),
-        revision,
-        strategy,
-        last.analysis,
-        last.rollback,
-        started_at=now,
-        approved_by=intent.by,
+    way = way_back.to(state, goal, last.rollback.window, now)
+    revision = replace(
+        goal,
+        number=state.next_revision,
+        undo_of=way.undo_of,
+        warm=way.warm,
+        created_at=now,
+        by=intent.by,
+        reason=intent.reason,
     )
-    return _begin(state, rollout, now), f"revision {revision.title} begins"
+    rollout = Rollout(
+        rollout_id(state, revision), revision, last.strategy, last.analysis, last.rollback, now, fast=way.fast
+    )
+    return _begin(way_back.taken_over(state, way), rollout, now), f"revision {revision.title} begins: {way.because}"
 
 
 def _retry(state: AgentState, intent: Intent, now: float) -> tuple[AgentState, str]:
     last = state.rollout
     if last is None or last.phase not in (Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED):
         raise _RefusedError("there is no rollout that went back and could be tried again")
-    revision = replace(last.candidate, number=state.next_revision, created_at=now, by=intent.by, reason=intent.reason)
+    revision = replace(
+        last.candidate, number=state.next_revision, warm=None, created_at=now, by=intent.by, reason=intent.reason
+    )
     rollout = Rollout(
-        rollout_id(state, revision), revision, last.strategy, last.analysis, last.rollback, started_at=now
+        rollout_id(state, revision), revision, last.strategy, last.analysis, last.rollback, now, fast=last.fast
     )
     return _begin(state, rollout, now), f"revision {revision.title} begins: {last.candidate.number} once more"
 
@@ -156,16 +166,16 @@ def _promote(state: AgentState, intent: Intent, full: bool, now: float) -> tuple
     phase = effective_phase(rollout)
     forgiven = rollout.verdict is not None and any(m.outcome == "fail" for m in rollout.verdict.metrics)
     unproven = rollout.hold is not None and rollout.hold.kind is PauseKind.ANALYSIS
-    rollout = replace(rollout, hold=None, guard_failed=rollout.guard_failed or forgiven, phase_since=now)
+    rollout = replace(rollout, hold=None, wish=None, guard_failed=rollout.guard_failed or forgiven, phase_since=now)
     if phase in (Phase.PROMOTING, Phase.BAKING):
-        return replace(state, rollout=replace(rollout, phase=phase, approved_by=intent.by)), "promoted by a person"
+        return replace(state, rollout=replace(rollout, phase=phase, approved_by=intent.by)), f"promoted by {intent.by}"
     cursor = ALL_STEPS if full else rollout.cursor + 1
     rollout = replace(rollout, phase=Phase.PROGRESSING, cursor=cursor, cursor_since=now)
     if full or unproven:
         rollout = replace(rollout, approved_by=intent.by)
     if full:
-        return replace(state, rollout=rollout), "every step that is left is skipped"
-    return replace(state, rollout=rollout), f"step {cursor} is skipped"
+        return replace(state, rollout=rollout), f"every step that is left is skipped, by {intent.by}"
+    return replace(state, rollout=rollout), f"step {cursor} is skipped, by {intent.by}"
 
 
 def _pause(state: AgentState, intent: Intent, now: float) -> tuple[AgentState, str]:
@@ -185,7 +195,9 @@ def _resume(state: AgentState, intent: Intent, now: float) -> tuple[AgentState, 
     hold = rollout.hold
     cursor = rollout.cursor + 1 if hold.kind is PauseKind.STEP else rollout.cursor
     rollout = replace(rollout, phase=hold.resume_to, phase_since=now, cursor=cursor, cursor_since=now, hold=None)
-    return replace(state, rollout=rollout), f"resumed by {intent.by}: {hold.resume_to}"
+    approved = f"approved by {intent.by}" if hold.kind is PauseKind.STEP else f"resumed by {intent.by}"
+    why = f" ({intent.reason})" if intent.reason else ""
+    return replace(state, rollout=rollout), f"{approved}{why}: {hold.resume_to}"
 
 
 def _abort(state: AgentState, intent: Intent, now: float) -> tuple[AgentState, str]:
@@ -198,12 +210,47 @@ def _abort(state: AgentState, intent: Intent, now: float) -> tuple[AgentState, s
         phase=Phase.REVERTING,
         phase_since=now,
         hold=None,
+        wish=None,
         fault=intent.reason or "a person's word",
         aborted_by=intent.by,
         because=because,
         decided_at=now,
     )
     return replace(state, rollout=rollout), because
+
+
+def _set_weight(state: AgentState, intent: Intent, weight: int, now: float) -> tuple[AgentState, str]:
+    """A weight by hand: applied when its instances are ready. After the last step it pauses what would promote."""
+    rollout = _under_way(state)
+    if not 0 <= weight <= 100:
+        raise _RefusedError(f"{weight} %: a weight from 0 to 100 is needed")
+    if rollout.phase is Phase.REVERTING:
+        raise _RefusedError("the rollout is on its way back: traffic goes to stable")
+    if not isinstance(rollout.strategy, spec.Canary) or rollout.fast or state.stable is None:
+        raise _RefusedError("there are no steps whose weight could be set: the switch is made at once")
+    failing = rollout.verdict is not None and rollout.verdict.outcome is Outcome.FAIL
+    if weight > rollout.weight and (failing or rollout.guard_failed):
+        because = rollout.verdict.because if rollout.verdict else "a guarding metric failed"
+        raise _RefusedError(f"the weight does not rise on bad evidence: {because}")
+    rollout = replace(rollout, wish=Wish(weight, intent.by, intent.reason))
+    phase = effective_phase(rollout)
+    if phase in (Phase.PROMOTING, Phase.BAKING):
+        if not rollout.candidate.workload.takes_traffic:
+            raise _RefusedError("every instance has been replaced already: abort takes it back")
+        hold = Hold(PauseKind.PERSON, Phase.PROMOTING, f"{weight} % set by {intent.by}; resume promotes")
+        rollout = replace(rollout, phase=Phase.PAUSED, phase_since=now, hold=hold)
+    elif _on_a_weight(rollout):
+        rollout = replace(rollout, cursor=rollout.cursor + 1, cursor_since=now)
+    why = f": {intent.reason}" if intent.reason else ""
+    return replace(state, rollout=rollout), f"{rollout.weight} -> {weight} %, by {intent.by}{why}"
+
+
+def _on_a_weight(rollout: Rollout) -> bool:
+    """Whether the step under way sets a weight: a person's weight takes its place."""
+    assert isinstance(rollout.strategy, spec.Canary)
+    steps = rollout.strategy.steps
+    started = rollout.phase not in (Phase.PREPARING, Phase.STARTING)
+    return started and rollout.cursor < len(steps) and isinstance(steps[rollout.cursor], spec.SetWeight)
 
 
 def _scale(state: AgentState, intent: Intent, replicas: int) -> tuple[AgentState, str]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tidegate.core import analysis, faults, strategies
 from tidegate.core.alarm import turn_back
-from tidegate.core.moves import Move, Note, note, shift
+from tidegate.core.moves import Move, Note, note, shift, weight_event
 from tidegate.core.strategies import Advance, Done, Stay, Wait
 from tidegate.core.view import View
 from tidegate.model.observation import ImageState
@@ -55,6 +55,8 @@ def late(view: View, deadline_s: float) -> Move | None:
 
 def _progressing(view: View) -> Move | Note:
     rollout = view.rollout
+    if by_hand := _by_hand(view):
+        return by_hand
     if view.waited > rollout.strategy.progress_deadline_s:
         return stuck(view, rollout.strategy.progress_deadline_s)
     match strategies.progress(view):
@@ -85,6 +87,22 @@ def _prove(view: View, because: str) -> Move | Note:
     return Move(Phase.PAUSED, undecided, hold=Hold(PauseKind.ANALYSIS, Phase.PROGRESSING, undecided))
 
 
+def _by_hand(view: View) -> Note | None:
+    """Set the weight that a person asked for, as soon as the instances for it are ready; never up on bad evidence."""
+    rollout, wish = view.rollout, view.rollout.wish
+    if wish is None:
+        return None
+    rises = wish.weight > rollout.weight
+    if rises and rollout.verdict is not None and rollout.verdict.outcome is Outcome.FAIL:
+        return Note(replace(rollout, wish=None, because=f"not raised to {wish.weight} %: {rollout.verdict.because}"))
+    if rises and view.ready_candidates < strategies.needed_by_hand(view, wish.weight):
+        return None
+    because = f"{wish.weight} % set by {wish.by}" + (f": {wish.reason}" if wish.reason else "")
+    after = replace(rollout, weight=wish.weight, wish=None, because=because)
+    event = weight_event(view, after, because)
+    return Note(after, replace(event, data={**event.data, "by": wish.by, "reason": wish.reason}))
+
+
 def stuck(view: View, deadline_s: float) -> Move:
     """No progress in time: the candidate's fault when it is not ready, a person's matter when it is something else."""
     because = f"no progress within {deadline_s:g} s: {view.rollout.because}"
@@ -96,6 +114,8 @@ def stuck(view: View, deadline_s: float) -> Move:
 def _paused(view: View) -> Move | Note:
     hold = view.rollout.hold
     assert hold is not None
+    if by_hand := _by_hand(view):
+        return by_hand
     if hold.until is not None and view.now >= hold.until:
         return Move(hold.resume_to, f"the pause is over: {hold.because}")
     return note(view, hold.because)
@@ -110,7 +130,7 @@ def _promoting(view: View) -> Move | Note:
         because = f"all {view.state.replicas} instances ready: 100 % to revision {rollout.candidate.title}"
         return shift(view, 100, because)
     if view.share_applied(100):
-        return Move(Phase.BAKING, f"100 % is applied; baking for {rollout.strategy.bake_s:g} s")
+        return Move(Phase.BAKING, f"100 % is applied; baking for {rollout.bake_s:g} s")
     if view.waited > rollout.rollback.switch_deadline_s:
         because = f"the gateway did not apply 100 % within {rollout.rollback.switch_deadline_s:g} s"
         return Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, Phase.PROMOTING, because))
@@ -119,16 +139,16 @@ def _promoting(view: View) -> Move | Note:
 
 def _baking(view: View) -> Move | Note:
     rollout = view.rollout
-    left = rollout.strategy.bake_s - view.waited
+    left = rollout.bake_s - view.waited
     if left > 0:
-        return note(view, f"baking for {rollout.strategy.bake_s:g} s")
+        return note(view, f"baking for {rollout.bake_s:g} s")
     verdict = rollout.verdict
     sure = verdict is None or view.passed or view.first or rollout.approved_by
     if sure:
         proof = verdict.because if verdict and verdict.outcome is Outcome.PASS else _other_proof(view)
         return Move(Phase.PROMOTED, f"revision {rollout.candidate.title} is promoted: {proof}")
     assert verdict is not None
-    because = f"inconclusive after baking for {rollout.strategy.bake_s:g} s: {verdict.because}"
+    because = f"inconclusive after baking for {rollout.bake_s:g} s: {verdict.because}"
     return Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, Phase.BAKING, because))
 
 
@@ -136,6 +156,8 @@ def _other_proof(view: View) -> str:
     rollout = view.rollout
     if rollout.approved_by:
         return f"{rollout.approved_by} said so"
+    if rollout.fast:
+        return f"{view.ready_candidates} ready; it has proven itself before"
     ready = f"{view.ready_candidates} ready for {view.waited:.0f} s without a restart"
     return f"{ready}; the first revision has nothing to be compared with" if view.first else ready
 

@@ -82,7 +82,7 @@ def _watch_readiness(state: AgentState, facts: Facts) -> AgentState:
 def _listen(state: AgentState, facts: Facts) -> AgentState:
     """Feed the new measurement blocks to the rollout's metrics."""
     rollout = state.active
-    if rollout is None or rollout.phase in (Phase.PREPARING, Phase.STARTING, Phase.REVERTING):
+    if rollout is None or rollout.fast or rollout.phase in (Phase.PREPARING, Phase.STARTING, Phase.REVERTING):
         return state
     stable = state.stable.runs_as if state.stable else None
     rollout = analysis.take(rollout, facts.blocks, stable)
@@ -120,6 +120,7 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
         phase_since=now,
         because=move.because,
         hold=move.hold,
+        wish=None if move.to is Phase.REVERTING else rollout.wish,
         fault=rollout.fault or move.fault,
         decided_at=now if move.to is Phase.REVERTING else rollout.decided_at,
         weight=rollout.weight if move.weight is None else move.weight,
@@ -129,7 +130,8 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
         after = replace(after, cursor=rollout.cursor + 1)
     if move.to in (Phase.PROGRESSING, Phase.BAKING):
         after = replace(after, cursor_since=now)
-    if not after.metrics and not after.evidence and move.to in (Phase.PROGRESSING, Phase.PROMOTING):
+    begun = bool(after.metrics or after.evidence or after.fast)
+    if not begun and move.to in (Phase.PROGRESSING, Phase.PROMOTING):
         after = analysis.begin(after, now, view.facts.past, state.stable.runs_as if state.stable else None)
     number = rollout.candidate.number
     events = [Event(now, state.key, EventKind.PHASE, move.because, number, {"from": rollout.phase, "to": move.to})]
@@ -148,8 +150,14 @@ def _end(state: AgentState, rollout: Rollout, facts: Facts) -> AgentState:
     retiring = state.retiring
     if leaving is not None and not (rollout.phase is Phase.FAILED and state.stable is None):
         names = tuple(instance.name for instance in facts.observation.of_revision(leaving.runs_as))
-        patience = rollout.strategy.drain_s if leaving.workload.takes_traffic else 0.0
-        retiring += (Retiring(leaving, names, facts.now + patience),)
+        routed = leaving.workload.takes_traffic
+        patience = rollout.strategy.drain_s if routed else 0.0
+        keep = rollout.strategy.keep_s if routed and rollout.phase is Phase.PROMOTED else 0.0
+        if rollout.phase is Phase.PROMOTED:  # one former side is enough
+            retiring = tuple(
+                replace(former, warm_until=0.0, until=min(former.until, facts.now + patience)) for former in retiring
+            )
+        retiring += (Retiring(leaving, names, facts.now + patience + keep, facts.now + keep if keep else 0.0),)
     if rollout.phase is not Phase.PROMOTED:
         return replace(state, retiring=retiring)
     history = (*state.history, rollout.candidate)[-max(rollout.rollback.history, 2) :]
@@ -157,11 +165,16 @@ def _end(state: AgentState, rollout: Rollout, facts: Facts) -> AgentState:
 
 
 def _drained(state: AgentState, facts: Facts) -> AgentState:
-    """Forget retiring revisions that no request is in any more, or whose time is up; their instances then go."""
+    """Forget retiring revisions that no request is in any more, or whose time is up; their instances then go.
+
+    What is kept warm waits for the end of its warm time.
+    """
     gateway = facts.observation.gateway
 
     def still(leaving: Retiring) -> bool:
         number = leaving.revision.runs_as
+        if leaving.is_warm(facts.now):
+            return True
         if facts.now >= leaving.until or not leaving.revision.workload.takes_traffic:
             return False
         return bool(gateway.endpoints(number)) or gateway.active.get(number, 0) > 0 or not gateway.running
@@ -173,12 +186,12 @@ def _wake_at(state: AgentState, facts: Facts) -> float | None:
     """When time alone could change the decision."""
     silent = silence.next_deadline(state, facts.observation, facts.now)
     times = [] if silent is None else [silent]
-    times += [leaving.until for leaving in state.retiring]
+    times += [at for leaving in state.retiring for at in (leaving.until, leaving.warm_until) if at > facts.now]
     times += [entry.not_before for entry in state.restarts.values()]
     rollout = state.active
     if rollout is not None:
         if rollout.hold and rollout.hold.until is not None:
             times.append(rollout.hold.until)
         if rollout.phase is Phase.BAKING:
-            times.append(rollout.phase_since + rollout.strategy.bake_s)
+            times.append(rollout.phase_since + rollout.bake_s)
     return min(times, default=None)

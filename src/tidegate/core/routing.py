@@ -1,12 +1,13 @@
 """Who gets which share of a route: only instances that are ready, and nothing for a revision that has none."""
 
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from tidegate.model.desired import Backend, Endpoint, RouteGoal
+from tidegate.model.desired import Backend, Endpoint, Mirror, RouteGoal, Rule
 from tidegate.model.observation import InstanceState, Observation, ObservedInstance
 from tidegate.model.release import Revision
-from tidegate.model.workload import Route
+from tidegate.model.traffic import Preview, Sticky
+from tidegate.model.workload import Route, RouteProtocol
 
 
 @dataclass(frozen=True)
@@ -15,6 +16,22 @@ class Share:
 
     revision: Revision
     weight: int
+
+
+@dataclass(frozen=True)
+class Beside:
+    """What a rollout asks of the routes beside weights.
+
+    A rule whose revision has nobody ready is left out: its users are better served by stable. A rule of the preview
+    stays, and is answered with 503: whoever tries the candidate must never see stable.
+    """
+
+    rules: tuple[Rule, ...] = ()
+    preview_rules: tuple[Rule, ...] = ()
+    sticky: Sticky | None = None
+    mirror: Mirror | None = None
+    preview: Preview | None = None
+    candidate: Revision | None = None
 
 
 def is_serving(instance: ObservedInstance, observed: Observation) -> bool:
@@ -32,7 +49,9 @@ def serving(observed: Observation, revision: int) -> tuple[ObservedInstance, ...
     return tuple(i for i in observed.of_revision(revision) if is_serving(i, observed))
 
 
-def routes(shares: Sequence[Share], observed: Observation, names: Set[str]) -> tuple[RouteGoal, ...]:
+def routes(
+    shares: Sequence[Share], observed: Observation, names: Set[str], beside: Beside = Beside()
+) -> tuple[RouteGoal, ...]:
     """Every route of the shares' revisions with its backends: of the instances named, those that can serve.
 
     An instance that is to go is not named: it leaves the routes first, and only then is it stopped.
@@ -43,7 +62,47 @@ def routes(shares: Sequence[Share], observed: Observation, names: Set[str]) -> t
     wanted: dict[str, Route] = {}
     for share in sorted(shares, key=lambda share: share.weight):
         wanted |= {route.name: route for route in share.revision.workload.routes}
-    return tuple(RouteGoal(route, _backends(route, shares, observed, names)) for _, route in sorted(wanted.items()))
+    goals = [RouteGoal(route, _backends(route, shares, observed, names)) for _, route in sorted(wanted.items())]
+    if beside == Beside():
+        return tuple(goals)
+    goals = [_with(goal, beside) for goal in goals]
+    return tuple(sorted([*goals, *_previews(beside, observed, names)], key=lambda goal: goal.route.name))
+
+
+def _with(goal: RouteGoal, beside: Beside) -> RouteGoal:
+    """The route with what applies to it; nothing does to TCP, which knows no requests."""
+    if goal.route.protocol is RouteProtocol.TCP:
+        return goal
+    there = {backend.revision for backend in goal.backends}
+    return replace(
+        goal,
+        rules=(*beside.preview_rules, *(rule for rule in beside.rules if rule.revision in there)),
+        sticky=beside.sticky,
+        mirror=beside.mirror if beside.mirror and beside.mirror.revision in there else None,
+    )
+
+
+def _previews(beside: Beside, observed: Observation, names: Set[str]) -> list[RouteGoal]:
+    """The candidate's routes once more, on the preview's ports or under its name, for the candidate alone."""
+    preview, candidate = beside.preview, beside.candidate
+    if preview is None or candidate is None:
+        return []
+    ports = {port: index for index, port in enumerate(sorted({r.listen for r in candidate.workload.routes}))}
+    only = [Share(candidate, 100)]
+    return [
+        RouteGoal(shown, _backends(route, only, observed, names))
+        for route in candidate.workload.routes
+        if (shown := previewed(route, preview, ports[route.listen])) is not None
+    ]
+
+
+def previewed(route: Route, preview: Preview, index: int) -> Route | None:
+    """Where a route is seen in the preview; `index` ranks its listening port. A host name shows no TCP."""
+    if preview.host and route.protocol is RouteProtocol.TCP and not preview.listen:
+        return None
+    listen = preview.listen + index if preview.listen else route.listen
+    host = preview.host if preview.host and route.protocol is not RouteProtocol.TCP else route.host
+    return replace(route, listen=listen, host=host)
 
 
 def _backends(route: Route, shares: Sequence[Share], observed: Observation, names: Set[str]) -> tuple[Backend, ...]:

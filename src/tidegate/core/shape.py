@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from tidegate.core import strategies
+from tidegate.core import beside, strategies
 from tidegate.core.healing import restart_of
-from tidegate.core.routing import Share, routes
+from tidegate.core.routing import Beside, Share, routes
 from tidegate.core.strategies import Shape
 from tidegate.core.view import View, effective_phase
 from tidegate.model.decision import Facts
@@ -30,7 +30,8 @@ def desired(state: AgentState, facts: Facts) -> Desired:
     if rollout is not None and rollout.candidate.release.image not in images:
         images += (rollout.candidate.release.image,)
     because = rollout.because if rollout else "steady: stable serves"
-    return Desired(state.key, images, goals, routes(shares, facts.observation, serving), because=because)
+    special = beside.of(View(state, rollout, facts)) if rollout else Beside()
+    return Desired(state.key, images, goals, routes(shares, facts.observation, serving, special), because=because)
 
 
 def _tracks(state: AgentState, facts: Facts) -> Shape:
@@ -63,7 +64,9 @@ def _goals(state: AgentState, facts: Facts, shape: Shape) -> Iterator[tuple[Revi
     for leaving in state.retiring:
         for name in leaving.instances:
             if name in present:
-                yield leaving.revision, name, Run.RUNNING, "finishing the requests it has"
+                warm = leaving.is_warm(facts.now)
+                because = "kept warm for the way back" if warm else "finishing the requests it has"
+                yield leaving.revision, name, Run.RUNNING, because
 
 
 def _shares(state: AgentState, facts: Facts) -> list[Share]:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from tidegate.core.routing import serving
 from tidegate.model.decision import Facts
+from tidegate.model.desired import RouteGoal
 from tidegate.model.observation import ImageState, ObservedInstance
 from tidegate.model.rollout import AgentState, Phase, Rollout
 from tidegate.model.spec import Mode
 from tidegate.model.verdict import Outcome
+from tidegate.model.workload import RouteProtocol
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,17 @@ class View:
         listed = {goal.route.name: goal for goal in gateway.routes}
         if not gateway.running or any(r.name not in listed for r in self.rollout.candidate.workload.routes):
             return False
-        shares = {b.weight for goal in gateway.routes for b in goal.backends if b.revision == number}
-        return shares == {weight} if weight else shares <= {0}
+        ours = [listed[route.name] for route in self.rollout.candidate.workload.routes]
+        shares = {b.weight for goal in ours for b in goal.backends if b.revision == number}
+        if weight:
+            return shares == {weight}
+        going = effective_phase(self.rollout) is Phase.REVERTING
+        return shares <= {0} and not (going and any(number in goal.targets for goal in gateway.routes))
+
+    def requests(self) -> tuple[RouteGoal, ...]:
+        """The gateway's routes of the candidate that know requests, as they are in force."""
+        names = {r.name for r in self.rollout.candidate.workload.routes if r.protocol is not RouteProtocol.TCP}
+        return tuple(goal for goal in self.facts.observation.gateway.routes if goal.route.name in names)
 
     @property
     def passed(self) -> bool:

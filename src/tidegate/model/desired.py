@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from tidegate.model.release import AgentKey, Image, Revision
+from tidegate.model.traffic import Match, Sticky
 from tidegate.model.workload import Route
 
 
@@ -52,11 +53,42 @@ class Backend:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """Requests that match everything go to one revision, whatever the weights; 503 when it has no endpoint."""
+
+    name: str
+    matches: tuple[Match, ...]
+    revision: int
+
+
+@dataclass(frozen=True)
+class Mirror:
+    """A share of requests is copied to one revision; its responses are thrown away."""
+
+    revision: int
+    percent: int
+
+
+@dataclass(frozen=True)
 class RouteGoal:
-    """A route with the backends that should serve it; weights sum to 100 when any endpoint is there."""
+    """A route with the backends that should serve it; weights sum to 100 when any endpoint is there.
+
+    `rules` are asked first, in order. `sticky` users are spread by a hash, so that each stays where it is and only new
+    ones move when a weight grows; the order of the backends is part of that. TCP knows none of the three.
+    """
 
     route: Route
     backends: tuple[Backend, ...]
+    rules: tuple[Rule, ...] = ()
+    sticky: Sticky | None = None
+    mirror: Mirror | None = None
+
+    @property
+    def targets(self) -> frozenset[int]:
+        """The revisions that requests of this route may reach at this moment."""
+        weighted = {backend.revision for backend in self.backends if backend.weight > 0}
+        named = {rule.revision for rule in self.rules} | ({self.mirror.revision} if self.mirror else set())
+        return frozenset(weighted | named)
 
 
 @dataclass(frozen=True)

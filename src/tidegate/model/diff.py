@@ -47,6 +47,6 @@ def routed_addresses(observed: Observation) -> frozenset[str]:
         endpoint.address
         for goal in observed.gateway.routes
         for backend in goal.backends
-        if backend.weight > 0
+        if backend.revision in goal.targets
         for endpoint in backend.endpoints
     )

@@ -53,6 +53,13 @@ class Retry:
 
 
 @dataclass(frozen=True)
+class SetWeight:
+    """Send this percentage to the candidate now, by hand; the rollout's next set_weight goes on from there."""
+
+    weight: int
+
+
+@dataclass(frozen=True)
 class Scale:
     """Run this number of instances of stable."""
 
@@ -69,7 +76,7 @@ class Decommission:
     """Take the agent away from this environment: routes first, then instances."""
 
 
-Action = Deploy | Undo | Promote | Pause | Resume | Abort | Retry | Scale | Restart | Decommission
+Action = Deploy | Undo | Promote | Pause | Resume | Abort | Retry | Scale | Restart | Decommission | SetWeight
 
 
 @dataclass(frozen=True)

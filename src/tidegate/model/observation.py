@@ -96,7 +96,7 @@ class ObservedGateway:
             endpoint
             for goal in self.routes
             for backend in goal.backends
-            if backend.revision == revision and backend.weight > 0
+            if backend.revision == revision and revision in goal.targets
             for endpoint in backend.endpoints
         )
 

@@ -53,13 +53,23 @@ class Hold:
 
 
 @dataclass(frozen=True)
+class Wish:
+    """A weight in percent that somebody asked for by hand; applied when the instances for it are ready."""
+
+    weight: int
+    by: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Rollout:
     """Moving one environment to a release. Times are unix seconds; `weight` is the candidate's percentage.
 
     `cursor` is the index of the step under way. `fault` is set once, when the rollout turns back: why it did.
     `ready_since` says for each of the candidate's instances since when it is ready without a break. `evidence` is the
-    sequential engine's memory in its plain form. `approved_by` is the person whose word stands in for evidence,
-    `aborted_by` the one who stopped it.
+    sequential engine's memory in its plain form. `fast` says that it goes back to what has proven itself here: no
+    steps, no analysis, no bake. `approved_by` is the person whose word stands in for evidence, `aborted_by` the one
+    who stopped it.
     """
 
     id: str
@@ -74,11 +84,13 @@ class Rollout:
     cursor_since: float = 0.0
     weight: int = 0
     hold: Hold | None = None
+    wish: Wish | None = None
     fault: str = ""
     approved_by: str = ""
     aborted_by: str = ""
     because: str = ""
     guard_failed: bool = False
+    fast: bool = False
     ready_since: Mapping[str, float] = field(default_factory=dict)
     metrics: tuple[MetricState, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
@@ -86,14 +98,27 @@ class Rollout:
     decided_at: float | None = None
     ended_at: float | None = None
 
+    @property
+    def bake_s(self) -> float:
+        """Seconds to watch after promotion."""
+        return 0.0 if self.fast else self.strategy.bake_s
+
 
 @dataclass(frozen=True)
 class Retiring:
-    """A revision that no route names any more: its instances stay until they have drained, or until `until`."""
+    """A revision that no route names any more: its instances stay until they have drained, or until `until`.
+
+    Until `warm_until` they stay in any case, ready for whoever goes back to it.
+    """
 
     revision: Revision
     instances: tuple[str, ...]
     until: float
+    warm_until: float = 0.0
+
+    def is_warm(self, now: float) -> bool:
+        """Whether it is kept for the way back, rather than on its way out."""
+        return now < self.warm_until
 
 
 @dataclass(frozen=True)
@@ -126,6 +151,10 @@ class AgentState:
     quiet: Mapping[str, float] = field(default_factory=dict)
     unreachable_since: float | None = None
     decommissioned: bool = False
+
+    def draining(self, now: float) -> bool:
+        """Whether a revision is on its way out; what is kept warm is not."""
+        return any(not leaving.is_warm(now) for leaving in self.retiring)
 
     @property
     def active(self) -> Rollout | None:

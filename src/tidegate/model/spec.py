@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tidegate.model.traffic import Match, Preview, Sticky
 from tidegate.model.workload import Workload
 
 
@@ -29,7 +30,32 @@ class Analyse:
     duration_s: float
 
 
-Step = SetWeight | Pause | Analyse
+@dataclass(frozen=True)
+class SetRoute:
+    """From here on requests that match everything go to the canary, whatever the weight; nothing: no such requests.
+
+    `version_header` names a header: whoever writes a version into it reaches the revision of that version.
+    """
+
+    matches: tuple[Match, ...] = ()
+    version_header: str = ""
+
+
+@dataclass(frozen=True)
+class SetMirror:
+    """Copy this percentage of requests to the canary and throw its responses away, until a weight is set."""
+
+    percent: int
+
+
+@dataclass(frozen=True)
+class SetScale:
+    """Run this many instances of the canary ("2", or "50%" of the replicas); empty: as many as the weight needs."""
+
+    count: str = ""
+
+
+Step = SetWeight | Pause | Analyse | SetRoute | SetMirror | SetScale
 
 
 @dataclass(frozen=True)
@@ -37,7 +63,9 @@ class Canary:
     """Start the candidate beside stable and move traffic step by step."""
 
     steps: tuple[Step, ...] = (SetWeight(10), Analyse(30.0), SetWeight(50), Analyse(30.0))
+    sticky: Sticky | None = None
     bake_s: float = 30.0
+    keep_s: float = 0.0
     drain_s: float = 30.0
     progress_deadline_s: float = 600.0
 
@@ -58,8 +86,32 @@ class Rolling:
     drain_s: float = 30.0
     progress_deadline_s: float = 600.0
 
+    @property
+    def keep_s(self) -> float:
+        """Nothing is kept warm: the former instances are gone one by one."""
+        return 0.0
 
-Strategy = Canary | Rolling
+
+@dataclass(frozen=True)
+class BlueGreen:
+    """All of the candidate beside all of stable, then every request at once.
+
+    Before the switch the candidate is reached by `preview` and watched for `analyse_s`; without `automatic` a person
+    approves. After it the former side is watched over for `bake_s`, and kept running for `keep_s` after promotion, so
+    that undo is a switch.
+    """
+
+    preview: Preview | None = None
+    mirror: int = 0
+    analyse_s: float = 0.0
+    automatic: bool = True
+    bake_s: float = 30.0
+    keep_s: float = 600.0
+    drain_s: float = 30.0
+    progress_deadline_s: float = 600.0
+
+
+Strategy = Canary | Rolling | BlueGreen
 
 
 class OnFail(StrEnum):
@@ -167,6 +219,7 @@ class Rollback:
     max_restarts: int = 2
     heartbeat_deadline_s: float = 0.0
     history: int = 5
+    window: int = 3
 
 
 @dataclass(frozen=True)

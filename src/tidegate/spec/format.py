@@ -8,12 +8,13 @@ from tidegate.model.spec import Build, Source
 from tidegate.model.workload import SecretRef
 from tidegate.spec.context import Context
 from tidegate.spec.health import PROBES
+from tidegate.spec.judging import ANALYSIS, ROLLBACK
 from tidegate.spec.kinds import WORDS, Pairs, choice, text
 from tidegate.spec.mounts import host_path
 from tidegate.spec.routes import ROUTES
 from tidegate.spec.service import SERVICE, WORKLOAD
 from tidegate.spec.shapes import INVALID, Either, Key, MapOf, Object, Record, Refused
-from tidegate.spec.strategy import ANALYSIS, ROLLBACK, STRATEGY
+from tidegate.spec.strategies import STRATEGY
 
 PLATFORMS = ("docker", "memory")
 NAME = r"[a-z0-9]([a-z0-9\-]{0,38}[a-z0-9])?"

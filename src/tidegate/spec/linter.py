@@ -5,8 +5,19 @@ from pathlib import Path
 
 from tidegate.model.errors import Problem, SpecError
 from tidegate.model.secrecy import looks_secret
-from tidegate.model.spec import Canary, Environment, Pause, SetWeight, Spec
-from tidegate.model.workload import Workload
+from tidegate.model.spec import (
+    BlueGreen,
+    Canary,
+    Environment,
+    Pause,
+    Rolling,
+    SetMirror,
+    SetRoute,
+    SetWeight,
+    Spec,
+    Strategy,
+)
+from tidegate.model.workload import RouteProtocol, Workload
 from tidegate.spec.context import Where
 from tidegate.spec.loader import FILE, Loaded, load, parse
 
@@ -58,7 +69,7 @@ def _place(places: Mapping[str, Where], key: str, file: str) -> Where:
 
 
 def _delivery(spec: Spec, places: Mapping[str, Where]) -> Iterator[Finding]:
-    canary = spec.strategy
+    strategy = spec.strategy
     routed = any(environment.workload.routes for environment in spec.environments.values())
     if not any(routed or metric.source != "gateway" for metric in spec.analysis.metrics):
         yield (
@@ -66,14 +77,30 @@ def _delivery(spec: Spec, places: Mapping[str, Where]) -> Iterator[Finding]:
             "nothing is watched but hard facts (crashes, probes, memory)",
             "add analysis.metrics, for example errors with failure_condition: result > 0.02",
         )
-    if canary.bake_s == 0:
+    if strategy.bake_s == 0:
         yield (
-            "strategy.canary.bake",
+            f"strategy.{_key_of(strategy)}.bake",
             "the bake is zero: a fault that shows after promotion is nobody's",
             "write bake: 30s or longer",
         )
-    if isinstance(canary, Canary):
-        yield from _steps(canary)
+    web = any(
+        route.protocol is not RouteProtocol.TCP
+        for environment in spec.environments.values()
+        for route in environment.workload.routes
+    )
+    match strategy:
+        case Canary():
+            yield from _steps(strategy)
+            if not web and (strategy.sticky or any(isinstance(s, SetRoute | SetMirror) for s in strategy.steps)):
+                yield (
+                    "strategy.canary",
+                    "set_route, mirror and sticky look at requests, and no route carries HTTP: they do nothing",
+                    "add an http route, or take them out",
+                )
+        case BlueGreen():
+            yield from _sides(strategy, routed)
+        case Rolling():
+            pass
     for index, metric in enumerate(spec.analysis.metrics):
         if metric.source == "gateway" and not routed and f"analysis.metrics[{index}]" in places:
             yield (
@@ -83,6 +110,33 @@ def _delivery(spec: Spec, places: Mapping[str, Where]) -> Iterator[Finding]:
             )
     if spec.rollback.history < 2:
         yield "rollback.history", "one revision is kept: there is nothing to go back to", "write history: 5"
+
+
+def _key_of(strategy: Strategy) -> str:
+    match strategy:
+        case Canary():
+            return "canary"
+        case Rolling():
+            return "rolling"
+        case BlueGreen():
+            return "blue_green"
+
+
+def _sides(both: BlueGreen, routed: bool) -> Iterator[Finding]:
+    if not routed:
+        yield (
+            "strategy.blue_green",
+            "there are no routes: nothing can be switched, so the former instances are stopped first",
+            "add routes, or use rolling",
+        )
+    if routed and both.analyse_s and not both.preview and not both.mirror:
+        yield (
+            "strategy.blue_green.analyse",
+            "no request reaches the candidate before the switch: only crashes, probes and memory are watched",
+            "add preview: {listen: 9090} and send requests there, or mirror: 10",
+        )
+    if both.keep_s == 0:
+        yield "strategy.blue_green.keep", "nothing is kept: undo has to start instances", "write keep: 10m"
 
 
 def _workload(environment: Environment, spec: Spec) -> Iterator[Finding]:

@@ -7,8 +7,9 @@ from typing import Any
 
 from tidegate.adapters.gateway import names
 from tidegate.model import codec
-from tidegate.model.desired import Backend, Endpoint, RouteGoal
+from tidegate.model.desired import Backend, Endpoint, Mirror, RouteGoal, Rule
 from tidegate.model.release import AgentKey
+from tidegate.model.traffic import Sticky
 from tidegate.model.workload import Route
 
 Json = dict[str, Any]
@@ -107,6 +108,9 @@ def goals(applied: Applied, key: AgentKey) -> tuple[RouteGoal, ...]:
                 )
                 for backend in claim["backends"]
             ),
+            codec.load(claim.get("rules", ()), tuple[Rule, ...]),
+            codec.load(claim["sticky"], Sticky) if "sticky" in claim else None,
+            codec.load(claim["mirror"], Mirror) if "mirror" in claim else None,
         )
         for claim in mine
     )
@@ -138,6 +142,7 @@ def _claims(route_configs: Iterable[Json], filters: Iterable[Json]) -> Iterable[
     for config in route_configs:
         for host in config["route_config"].get("virtual_hosts", ()):
             for route in host.get("routes", ()):
-                yield route["metadata"]["filter_metadata"][names.LABEL]
+                if "metadata" in route:
+                    yield route["metadata"]["filter_metadata"][names.LABEL]
     for config in filters:
         yield config["ecds_filter"]["typed_config"]["metadata_match"]["filter_metadata"][names.LABEL]

@@ -8,7 +8,7 @@ after IDLE_S, before servers with the usual keep-alive (2 s and more) close thei
 from collections.abc import Iterable
 from typing import Any
 
-from tidegate.adapters.gateway import names
+from tidegate.adapters.gateway import names, requests
 from tidegate.adapters.gateway.merge import Claim
 from tidegate.model import codec
 from tidegate.model.workload import RouteProtocol
@@ -73,7 +73,11 @@ def route_configuration(port: int, claims: Iterable[Claim]) -> Json:
         {
             "name": host,
             "domains": [host],
-            "routes": [_route(claim) for claim in sorted(group, key=lambda c: (-len(c.route.path), c.route.path))],
+            "routes": [
+                route
+                for claim in sorted(group, key=lambda c: (-len(c.route.path), c.route.path))
+                for route in _routes(claim)
+            ],
         }
         for host, group in sorted(hosts.items())
     ]
@@ -87,31 +91,61 @@ def route_configuration(port: int, claims: Iterable[Claim]) -> Json:
 
 def described(claim: Claim) -> Json:
     """The claim without endpoints in plain form: what an observer needs to recognise it in what Envoy applied."""
-    return {
+    goal = claim.goal
+    facts: Json = {
         "agent": claim.key.agent,
         "environment": claim.key.environment,
         "route": codec.dump(claim.route),
         "backends": [
             {"revision": b.revision, "weight": b.weight, "cluster": names.cluster(claim.key, b.revision, claim.route)}
-            for b in claim.goal.backends
+            for b in goal.backends
         ],
     }
+    facts |= {"rules": codec.dump(goal.rules)} if goal.rules else {}
+    facts |= {"sticky": codec.dump(goal.sticky)} if goal.sticky else {}
+    return facts | ({"mirror": codec.dump(goal.mirror)} if goal.mirror else {})
 
 
-def _route(claim: Claim) -> Json:
+def _routes(claim: Claim) -> list[Json]:
+    """Envoy's routes of one claim, rules first. The last one carries the facts that an observer reads."""
     path = claim.route.path
-    match = {"prefix": path} if path.endswith("/") else {"path_separated_prefix": path}
-    facts = {"filter_metadata": {names.LABEL: described(claim)}}
+    match: Json = {"prefix": path} if path.endswith("/") else {"path_separated_prefix": path}
+    made = [
+        {"match": {**match, "headers": requests.conditions(rule.matches)}, **_to(claim, rule.revision)}
+        for rule in claim.goal.rules
+    ]
+    made += _weighted(claim, match)
+    made[-1]["metadata"] = {"filter_metadata": {names.LABEL: described(claim)}}
+    return made
+
+
+def _weighted(claim: Claim, match: Json) -> list[Json]:
+    goal = claim.goal
     shares = [
         {"name": names.cluster(claim.key, backend.revision, claim.route), "weight": backend.weight}
-        for backend in claim.goal.backends
+        for backend in goal.backends
     ]
     if not any(share["weight"] for share in shares):
-        body = {"inline_string": f"{claim.key} has no ready instance\n"}
-        return {"match": match, "metadata": facts, "direct_response": {"status": 503, "body": body}}
-    action = {
-        "weighted_clusters": {"clusters": shares},
-        "timeout": f"{claim.route.timeout_s:g}s",
-        "retry_policy": RETRY,
-    }
-    return {"match": match, "metadata": facts, "route": action}
+        return [{"match": match, **_nobody(claim)}]
+    action: Json = {"weighted_clusters": {"clusters": shares}, **_handling(claim)}
+    if goal.mirror:
+        cluster = names.cluster(claim.key, goal.mirror.revision, claim.route)
+        action["request_mirror_policies"] = requests.mirrored(goal.mirror, cluster)
+    variants = requests.sticky_routes(goal.sticky, match, action)
+    return [{"match": where, "route": what, **more} for where, what, more in variants]
+
+
+def _to(claim: Claim, revision: int) -> Json:
+    """Everything to one revision, if it has an endpoint."""
+    if not any(backend.revision == revision and backend.endpoints for backend in claim.goal.backends):
+        return _nobody(claim)
+    return {"route": {"cluster": names.cluster(claim.key, revision, claim.route), **_handling(claim)}}
+
+
+def _handling(claim: Claim) -> Json:
+    return {"timeout": f"{claim.route.timeout_s:g}s", "retry_policy": RETRY}
+
+
+def _nobody(claim: Claim) -> Json:
+    body = {"inline_string": f"{claim.key} has no ready instance\n"}
+    return {"direct_response": {"status": 503, "body": body}}

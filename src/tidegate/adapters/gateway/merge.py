@@ -7,7 +7,7 @@ nothing of each other share one gateway.
 import ipaddress
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.model import codec
 from tidegate.model.desired import RouteGoal
@@ -58,9 +58,9 @@ def read_fragment(text: str) -> Fragment:
 def canonical(routes: Iterable[RouteGoal]) -> tuple[RouteGoal, ...]:
     """The same routes in one order, so that equal intentions compare equal."""
     return tuple(
-        RouteGoal(
-            goal.route,
-            tuple(
+        replace(
+            goal,
+            backends=tuple(
                 type(backend)(backend.revision, backend.weight, tuple(sorted(set(backend.endpoints))))
                 for backend in sorted(goal.backends, key=lambda backend: backend.revision)
             ),

@@ -7,8 +7,9 @@ from tidegate.cli.views.lines import Line, Node, Span, first_line, line, span_of
 from tidegate.core.transitions import TONES
 from tidegate.core.view import effective_phase
 from tidegate.model.observation import InstanceState, Observation, ObservedInstance
+from tidegate.model.release import Revision
 from tidegate.model.rollout import AgentState, Phase, Rollout
-from tidegate.model.spec import Analyse, Canary, Pause, SetWeight, Step, Strategy
+from tidegate.model.spec import Analyse, Canary, Pause, SetMirror, SetRoute, SetScale, SetWeight, Step, Strategy
 from tidegate.model.verdict import MetricState, Outcome
 
 OUTCOME_TONES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
@@ -151,32 +152,42 @@ def step_text(step: Step) -> str:
             return f"pause {duration_s:g} s"
         case Analyse(duration_s):
             return f"analyse {duration_s:g} s"
+        case SetRoute(matches, header):
+            return f"set_route {f'by version in {header}' if header else ', '.join(m.value for m in matches) or 'none'}"
+        case SetMirror(percent):
+            return f"mirror {percent} %"
+        case SetScale(count):
+            return f"set_scale {count or 'as the weight needs'}"
 
 
 def _tracks(state: AgentState, observed: Observation | None) -> Iterable[TrackRow]:
     rollout = state.active
     numbers = set()
     if state.stable is not None:
-        numbers.add(state.stable.number)
+        numbers.add(state.stable.runs_as)
         weight = 100 - (rollout.weight if rollout else 0)
         routed = state.stable.workload.takes_traffic
-        yield _track("stable", state.stable.number, state.stable.title, weight if routed else None, observed)
+        yield _track("stable", state.stable, weight if routed else None, observed)
     if rollout is not None:
         candidate = rollout.candidate
-        numbers.add(candidate.number)
+        numbers.add(candidate.runs_as)
         weight_or_none = rollout.weight if candidate.workload.takes_traffic else None
         name = "canary" if state.stable is not None else "first"
-        yield _track(name, candidate.number, candidate.title, weight_or_none, observed)
-    left = {leaving.revision.number: leaving.revision.title for leaving in state.retiring}
-    left |= {i.revision: str(i.revision) for i in (observed.instances if observed else ()) if i.revision not in left}
-    for number, title in left.items():
-        if number not in numbers:
-            yield _track("leaving", number, title, 0, observed)
+        yield _track(name, candidate, weight_or_none, observed)
+    for leaving in state.retiring:
+        numbers.add(leaving.revision.runs_as)
+        warm = leaving.is_warm(observed.at if observed else leaving.until)
+        yield _track("warm" if warm else "leaving", leaving.revision, 0, observed)
+    for number in sorted({i.revision for i in (observed.instances if observed else ())} - numbers):
+        instances = observed.of_revision(number) if observed else ()
+        yield TrackRow("leaving", number, str(number), 0, tuple(_instance(instance) for instance in instances))
 
 
-def _track(name: str, number: int, title: str, weight: int | None, observed: Observation | None) -> TrackRow:
-    instances = observed.of_revision(number) if observed is not None else ()
-    return TrackRow(name, number, title, weight, tuple(_instance(instance) for instance in instances))
+def _track(name: str, revision: Revision, weight: int | None, observed: Observation | None) -> TrackRow:
+    """A revision's row. Its instances carry the number of the revision that they were started for."""
+    instances = observed.of_revision(revision.runs_as) if observed is not None else ()
+    rows = tuple(_instance(instance) for instance in instances)
+    return TrackRow(name, revision.number, revision.title, weight, rows)
 
 
 def _instance(instance: ObservedInstance) -> InstanceRow:

@@ -8,20 +8,24 @@ A strategy answers four questions from a View, and never touches anything:
 - `retreat`: on the way back, how much traffic may the candidate still have to keep?
 """
 
-from tidegate.core.strategies import canary, rolling
+from tidegate.core.strategies import blue_green, canary, rolling
 from tidegate.core.strategies.answers import Advance, Done, Progress, Shape, Stay, Wait
 from tidegate.core.view import View
 from tidegate.model.rollout import Phase
-from tidegate.model.spec import Canary, Rolling
+from tidegate.model.spec import BlueGreen, Canary, Rolling
 
 
 def progress(view: View) -> Progress:
     """What the strategy asks for now."""
+    if view.rollout.fast and not isinstance(view.rollout.strategy, Rolling):
+        return Done("it goes back to what has proven itself here: no steps")
     match view.rollout.strategy:
         case Canary() as strategy:
             return canary.progress(strategy, view)
         case Rolling() as strategy:
             return rolling.progress(strategy, view)
+        case BlueGreen() as strategy:
+            return blue_green.progress(strategy, view)
 
 
 def shape(view: View, phase: Phase) -> Shape:
@@ -31,17 +35,29 @@ def shape(view: View, phase: Phase) -> Shape:
             return canary.shape(strategy, view, phase)
         case Rolling() as strategy:
             return rolling.shape(strategy, view, phase)
+        case BlueGreen() as strategy:
+            return blue_green.shape(strategy, view, phase)
 
 
 def needed_to_begin(view: View) -> int:
     """How many of the candidate's instances must be ready before the first step."""
-    if view.first:
+    if view.first or (view.rollout.fast and not isinstance(view.rollout.strategy, Rolling)):
         return view.state.replicas
     match view.rollout.strategy:
         case Canary() as strategy:
-            return view.wanted(canary.steps_weight(strategy, view))
+            return canary.count(strategy, view, canary.steps_weight(strategy, view))
         case Rolling():
             return 1
+        case BlueGreen():
+            return view.state.replicas
+
+
+def needed_by_hand(view: View, weight: int) -> int:
+    """How many must be ready for a weight that a person asked for."""
+    strategy = view.rollout.strategy
+    if not weight:
+        return 0
+    return canary.count(strategy, view, weight) if isinstance(strategy, Canary) else view.wanted(weight)
 
 
 def retreat(view: View) -> int:
@@ -53,4 +69,16 @@ def retreat(view: View) -> int:
     return 0 if view.stable_serving else view.rollout.weight
 
 
-__all__ = ["Advance", "Done", "Progress", "Shape", "Stay", "Wait", "needed_to_begin", "progress", "retreat", "shape"]
+__all__ = [
+    "Advance",
+    "Done",
+    "Progress",
+    "Shape",
+    "Stay",
+    "Wait",
+    "needed_by_hand",
+    "needed_to_begin",
+    "progress",
+    "retreat",
+    "shape",
+]

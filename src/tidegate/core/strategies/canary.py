@@ -1,9 +1,12 @@
-"""Canary: the candidate beside stable, traffic (or, without routes, the share of instances) step by step."""
+"""Canary: the candidate starts beside stable, traffic (or, without routes, the share of instances) step by step."""
 
+import math
+
+from tidegate.core import beside
 from tidegate.core.strategies.answers import Advance, Done, Progress, Shape, Stay, Wait
 from tidegate.core.view import View
 from tidegate.model.rollout import Hold, PauseKind, Phase
-from tidegate.model.spec import Analyse, Canary, Pause, SetWeight
+from tidegate.model.spec import Analyse, Canary, Pause, SetMirror, SetRoute, SetScale, SetWeight
 
 
 def progress(canary: Canary, view: View) -> Progress:
@@ -14,17 +17,25 @@ def progress(canary: Canary, view: View) -> Progress:
         return Done("every step is done" if stepped else "there are no steps to take", needs_proof=stepped)
     match canary.steps[rollout.cursor]:
         case SetWeight(weight):
-            return _set_weight(view, weight)
+            return _set_weight(canary, view, weight)
         case Pause(duration_s):
             until = None if duration_s is None else rollout.cursor_since + duration_s
             whom = "a person's word" if until is None else f"{duration_s:g} s"
             return Wait(Hold(PauseKind.STEP, Phase.PROGRESSING, f"step {rollout.cursor + 1} waits for {whom}", until))
         case Analyse(duration_s):
             return _analyse(view, duration_s)
+        case SetRoute() | SetMirror():
+            return _set_beside(canary, view)
+        case SetScale():
+            return _scaled(canary, view)
 
 
-def _set_weight(view: View, weight: int) -> Progress:
-    needed = view.wanted(weight)
+def _set_weight(canary: Canary, view: View, weight: int) -> Progress:
+    if view.rollout.weight > weight:
+        return Advance(
+            f"{view.rollout.weight} % was set by hand: the step to {weight} % is passed", view.rollout.weight
+        )
+    needed = count(canary, view, weight)
     if view.ready_candidates < needed:
         return Stay(f"{view.ready_candidates} of {needed} canary instances are ready for {weight} %")
     if view.rollout.weight != weight:
@@ -32,6 +43,25 @@ def _set_weight(view: View, weight: int) -> Progress:
     if not view.share_applied(weight):
         return Stay(f"the gateway has not applied {weight} % yet")
     return Advance(f"{weight} % is applied", weight)
+
+
+def _set_beside(canary: Canary, view: View) -> Progress:
+    """Done when the gateway has in force what all steps so far ask for beside weights."""
+    step, wanted = f"step {view.rollout.cursor + 1}", beside.of(view)
+    if not view.ready_candidates:
+        return Stay(f"no canary instance is ready for {step}")
+    names = {rule.name for rule in wanted.rules}
+    for goal in view.requests():
+        if {rule.name for rule in goal.rules} != names or goal.mirror != wanted.mirror:
+            return Stay(f"the gateway has not applied {step} yet")
+    return Advance(f"{step} is applied", view.rollout.weight)
+
+
+def _scaled(canary: Canary, view: View) -> Progress:
+    needed = count(canary, view, view.rollout.weight)
+    if view.ready_candidates < needed:
+        return Stay(f"{view.ready_candidates} of {needed} canary instances are ready")
+    return Advance(f"{needed} canary instance{'s' if needed > 1 else ''} ready", view.rollout.weight)
 
 
 def _analyse(view: View, duration_s: float) -> Progress:
@@ -47,13 +77,24 @@ def _analyse(view: View, duration_s: float) -> Progress:
 
 
 def steps_weight(canary: Canary, view: View) -> int:
-    """The weight that instances are needed for now: the step under way may ask for more than is applied."""
+    """The weight that instances are needed for now: the step under way or a person may ask for more than is applied."""
     rollout = view.rollout
+    weights = [rollout.weight, rollout.wish.weight if rollout.wish else 0]
     if rollout.cursor < len(canary.steps):
         match canary.steps[rollout.cursor]:
             case SetWeight(weight):
-                return max(weight, rollout.weight)
-    return rollout.weight
+                weights.append(weight)
+    return max(weights)
+
+
+def count(canary: Canary, view: View, weight: int) -> int:
+    """Instances of the canary for a weight: as the last set_scale says, or the weight's share of the replicas."""
+    scales = [s.count for s in beside.under_way(canary, view.rollout.cursor) if isinstance(s, SetScale)]
+    if not scales or not scales[-1]:
+        return view.wanted(weight)
+    written = scales[-1]
+    share = float(written[:-1]) * view.state.replicas / 100 if written.endswith("%") else float(written)
+    return max(1, math.ceil(share))
 
 
 def shape(canary: Canary, view: View, phase: Phase) -> Shape:
@@ -69,7 +110,7 @@ def shape(canary: Canary, view: View, phase: Phase) -> Shape:
         case Phase.PREPARING:
             return Shape(stable, 0)
         case Phase.STARTING | Phase.PROGRESSING:
-            candidate = replicas if view.first else view.wanted(steps_weight(canary, view))
+            candidate = replicas if view.first or view.rollout.fast else count(canary, view, steps_weight(canary, view))
         case _:
             candidate = replicas
     if view.takes_traffic or view.first:

@@ -33,7 +33,7 @@ def instance_labels(key: AgentKey, goal: InstanceGoal) -> dict[str, str]:
         KIND: INSTANCE,
         AGENT: key.agent,
         ENVIRONMENT: key.environment,
-        REVISION: str(revision.number),
+        REVISION: str(revision.runs_as),
         RELEASE: revision.release.id,
         IMAGE: revision.release.image.reference,
         CONFIGURATION: configuration(revision.workload),

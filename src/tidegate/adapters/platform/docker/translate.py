@@ -82,7 +82,7 @@ def environment(key: AgentKey, goal: InstanceGoal, placement: Placement) -> dict
         "TIDEGATE_AGENT": key.agent,
         "TIDEGATE_ENVIRONMENT": key.environment,
         "TIDEGATE_INSTANCE": goal.name,
-        "TIDEGATE_REVISION": str(revision.number),
+        "TIDEGATE_REVISION": str(revision.runs_as),
     }
     if placement.url:
         variables["TIDEGATE_URL"] = placement.url

@@ -56,7 +56,7 @@ class MemoryPlatform:
         running = container.state is InstanceState.RUNNING
         return ObservedInstance(
             container.name,
-            container.revision.number,
+            container.revision.runs_as,
             container.state,
             address=container.address,
             started_at=str(container.started) if container.started else "",

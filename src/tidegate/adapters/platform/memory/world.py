@@ -6,6 +6,7 @@ How a version behaves is told by a Behaviour. Everything is deterministic: the s
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from tidegate.adapters.platform.memory.requests import Request, revision_of
 from tidegate.model.desired import RouteGoal
 from tidegate.model.heartbeat import AgentStatus, Heartbeat
 from tidegate.model.observation import LATENCY_BOUNDS_MS, InstanceState, Traffic
@@ -68,11 +69,15 @@ class Count:
 class World:
     """One host. `on_call` is asked before and after every operation; it may raise to model a crash or a lost answer.
 
+    `rates` are requests a second on ports that have their own, such as a preview's.
+
+
     `hear` gets every heartbeat but those of the `muted` instances.
     """
 
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
     requests_per_s: float = 100.0
+    rates: dict[int, float] = field(default_factory=dict)
     now: float = 1_000_000.0
     reachable: bool = True
     containers: dict[str, Container] = field(default_factory=dict)
@@ -152,7 +157,7 @@ class World:
             Heartbeat(
                 container.key,
                 container.name,
-                container.revision.number,
+                container.revision.runs_as,
                 container.revision.release.version,
                 AgentStatus.FAILING if failing else AgentStatus.OK,
                 container.beats,
@@ -167,18 +172,30 @@ class World:
         for key, goals in self.routes.items():
             if not self.gateway_running or not goals:
                 continue
-            share = self.requests_per_s * span / len(goals)
+            ordinary = [goal for goal in goals if goal.route.listen not in self.rates]
             for goal in goals:
-                total = sum(b.weight for b in goal.backends if b.endpoints)
-                # Clients come once something has answered; before the first release there is nobody to lose.
-                if not total and key in self.counts:
-                    self.lost += share
-                for backend in goal.backends:
-                    if not backend.weight or not backend.endpoints:
-                        continue
-                    each = share * backend.weight / total / len(backend.endpoints)
-                    for endpoint in backend.endpoints:
-                        self._request(key, backend.revision, by_address.get(endpoint.address), each)
+                rate = self.rates.get(goal.route.listen, self.requests_per_s / max(len(ordinary), 1))
+                self._serve_route(key, goal, rate * span, by_address)
+
+    def _serve_route(self, key: AgentKey, goal: RouteGoal, share: float, by_address: Mapping[str, Container]) -> None:
+        total = sum(b.weight for b in goal.backends if b.endpoints)
+        # Clients come once something has answered; before the first release there is nobody to lose.
+        if not total and key in self.counts and goal.route.listen not in self.rates:
+            self.lost += share
+        for backend in goal.backends:
+            copied = (
+                share * goal.mirror.percent / 100 if goal.mirror and goal.mirror.revision == backend.revision else 0
+            )
+            for endpoint in backend.endpoints:
+                each = share * backend.weight / total if total else 0.0
+                if each or copied:
+                    container = by_address.get(endpoint.address)
+                    self._request(key, backend.revision, container, (each + copied) / len(backend.endpoints))
+
+    def ask(self, key: AgentKey, request: Request = Request(), port: int = 0) -> int | None:  # noqa: B008 - frozen
+        """The revision that answers a request on a port (0: any of the agent's); None: nobody does."""
+        goals = [goal for goal in self.routes.get(key, ()) if port in (0, goal.route.listen)]
+        return revision_of(goals[0], request) if goals and self.gateway_running else None
 
     def _request(self, key: AgentKey, revision: int, container: Container | None, count: float) -> None:
         counted = self.counts.setdefault(key, {}).setdefault(revision, Count())

@@ -1,130 +1,21 @@
-"""Strategy, analysis and rollback: shapes and what they become."""
-
-from typing import Any
+"""Analysis and rollback: shapes and what they become."""
 
 from tidegate.model.conditions import evaluate
 from tidegate.model.spec import (
     GATEWAY_QUERIES,
-    Analyse,
     Analysis,
-    Canary,
     Mode,
     OnFail,
-    Pause,
     Role,
     Rollback,
     Sequential,
-    SetWeight,
-    Step,
     ThresholdMetric,
     Undecidable,
 )
 from tidegate.spec.context import Context, did_you_mean
-from tidegate.spec.document import Node
 from tidegate.spec.kinds import choice, duration, flag, free, number, text, whole
 from tidegate.spec.scalars import duration_text
-from tidegate.spec.shapes import INVALID, Key, ListOf, Object, Record, mismatch, own
-
-DEFAULT_STEPS = "10 %, analyse 30s, 50 %, analyse 30s"
-
-
-class _Pause:
-    """A duration, or an empty mapping for a person; Argo's {duration: 30s} too."""
-
-    expected = "a duration, or {} to wait for a person"
-    _duration = duration(0.001)
-
-    def read(self, node: Node, context: Context) -> Any:
-        """A Pause."""
-        if isinstance(node.value, dict):
-            if set(node.value) - {"duration"}:
-                return mismatch(node, self.expected, context, "write pause: 30s or pause: {}")
-            if not node.value:
-                return Pause()
-            node = node.value["duration"]
-        if node.value is None:
-            return mismatch(node, self.expected, context, "write pause: {} to wait for a person")
-        seconds = self._duration.read(node, context)
-        return seconds if seconds is INVALID else Pause(seconds)
-
-    def schema(self, definitions: dict[str, Any]) -> dict[str, Any]:
-        """Either form."""
-        single = self._duration.schema(definitions)
-        form = {"type": "object", "properties": {"duration": single}, "additionalProperties": False}
-        return {"anyOf": [single, form]}
-
-
-def _step(record: Record, context: Context) -> object:
-    match record:
-        case {"set_weight": int(weight)}:
-            return SetWeight(weight), record.node.where
-        case {"pause": Pause() as pause}:
-            return pause, record.node.where
-        case {"analyse": float(seconds)}:
-            return Analyse(seconds), record.node.where
-    return INVALID
-
-
-STEP = Object(
-    "step",
-    "One step of a canary.",
-    own(
-        Key("set_weight", whole(0, 100), "Percent of requests that go to the canary."),
-        Key("pause", _Pause(), "Wait: a duration, or {} for a person (tidegate promote)."),
-        Key(
-            "analyse", duration(0.001), "Watch this long; go on only when every verdict is pass.", aliases=("analyze",)
-        ),
-    ),
-    one_of=("set_weight", "pause", "analyse"),
-    build=_step,
-)
-
-
-def _canary(record: Record, context: Context) -> Canary:
-    default = Canary()
-    placed = record.get("steps", ())
-    last = -1
-    for step, where in placed:
-        if isinstance(step, SetWeight):
-            if step.weight <= last:
-                context.error(
-                    where.child("set_weight"),
-                    f"the weight {step.weight} follows {last}; weights rise from step to step",
-                    "going back is what abort and rollback do: order the steps by weight",
-                )
-            last = max(last, step.weight)
-    steps: tuple[Step, ...] = tuple(step for step, _ in placed)
-    return Canary(
-        steps=steps if "steps" in record else default.steps,
-        bake_s=record.get("bake", default.bake_s),
-        drain_s=record.get("drain", default.drain_s),
-        progress_deadline_s=record.get("progress_deadline", default.progress_deadline_s),
-    )
-
-
-CANARY = Object(
-    "canary",
-    "Start the candidate beside stable, move traffic step by step, go back by itself when the evidence turns.",
-    own(
-        Key("steps", ListOf(STEP, least=1, expected="a list of steps"), "What happens, in order.", DEFAULT_STEPS),
-        Key("bake", duration(), "Time to watch after promotion; until then the way back is open.", "30s"),
-        Key("drain", duration(), "Time that requests in flight get before an instance stops.", "30s"),
-        Key(
-            "progress_deadline",
-            duration(0.001),
-            "Time the candidate may take to become ready.",
-            "10m",
-            aliases=("progressDeadlineSeconds",),
-        ),
-    ),
-    build=_canary,
-)
-STRATEGY = Object(
-    "strategy",
-    "How traffic moves to a release.",
-    (Key("canary", CANARY, "Step by step, beside stable.", required=True),),
-    build=lambda record, context: record.get("canary", INVALID),
-)
+from tidegate.spec.shapes import INVALID, Key, ListOf, Object, Record, own
 
 
 def _condition(written: str) -> str:
@@ -273,6 +164,7 @@ def _rollback(record: Record, context: Context) -> Rollback:
         max_restarts=record.get("max_restarts", default.max_restarts),
         heartbeat_deadline_s=record.get("heartbeat_deadline", default.heartbeat_deadline_s),
         history=record.get("history", default.history),
+        window=record.get("window", default.window),
     )
 
 
@@ -301,6 +193,13 @@ ROLLBACK = Object(
             "0s",
         ),
         Key("history", whole(1, 1000), "Revisions whose images are kept.", str(_DEFAULT.history)),
+        Key(
+            "window",
+            whole(0, 1000),
+            "Going back to one of the latest so many revisions skips steps and analysis.",
+            str(_DEFAULT.window),
+            aliases=("rollbackWindow",),
+        ),
     ),
     build=_rollback,
 )
