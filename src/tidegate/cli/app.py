@@ -93,9 +93,9 @@ def run(toolbox: "Toolbox", arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BrokenPipeError:
-        # The reader went away (| head): nobody is left to tell, and Python must not complain at its end either.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return _unread()
+    except SystemExit as end:  # what typer makes of a broken pipe
+        return _unread() if isinstance(end.__context__, BrokenPipeError) else int(end.code or 0)
     except (KeyboardInterrupt, typer.Abort):
         print(file=sys.stderr)
         return INTERRUPTED
@@ -103,3 +103,9 @@ def run(toolbox: "Toolbox", arguments: Sequence[str]) -> int:
         from tidegate.cli.problems import report
 
         return report(error, as_json)
+
+
+def _unread() -> int:
+    """The reader went away (| head): nobody is left to tell, and Python must not complain at its end either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno() if sys.__stdout__ else 1)
+    return 0

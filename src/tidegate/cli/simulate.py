@@ -34,7 +34,7 @@ def simulate(
 ) -> None:
     """Rehearse a rollout on a host in memory.
 
-    With the spec's strategy and analysis. Hours pass in moments, and nothing is touched.
+    With the spec's strategy and analysis. An hour takes some seconds, and nothing is touched.
 
     Exit codes are those of a deployment: 0 promoted, 3 taken back, 4 not ended in 2 h, 5 waiting for a person.
     """
@@ -92,7 +92,7 @@ async def _play(
     from tidegate.cli.reading import all_events
     from tidegate.cli.views.status import waits_for_person
     from tidegate.controller.lease import Lease
-    from tidegate.controller.loop import AgentLoop, Turn
+    from tidegate.controller.loop import BUSY_S, AgentLoop, Turn
     from tidegate.controller.rehearsal import play
     from tidegate.model.release import AgentKey
 
@@ -109,7 +109,7 @@ async def _play(
     async def deploy(version: str) -> None:
         await ports.store.submit(_intent(spec, environment, version, ports.clock.now()))
         await loop.turn()
-        await play(loop, ports.clock, over, LONGEST_S)
+        await play(loop, ports.clock, over, LONGEST_S, BUSY_S)
 
     await deploy(STABLE)
     began, last = ports.clock.now(), (await all_events(ports.journal, key))[-1][0]
