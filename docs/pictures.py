@@ -112,7 +112,7 @@ def table(rows: Rows) -> str:
     def delay(name: str, scenario: str) -> str:
         cells = (found.get((name, scenario, rps), {}) for rps in RPS)
         return " / ".join(
-            "-" if not c else f"{c['median_min']:.2g}" if c["median_min"] is not None else ">60" for c in cells
+            "-" if not c else f"{c['median_min']:.3g}" if c["median_min"] is not None else ">60" for c in cells
         )
 
     def false(name: str, scenario: str) -> str:
