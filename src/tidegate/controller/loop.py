@@ -87,6 +87,8 @@ class AgentLoop:
             observed = await self.observe()
         traffic = self._ports.gateway.plan(decision.desired, observed)
         instances = self._ports.platform.plan(decision.desired, observed)
+        if traffic or instances or decision.state.retiring:
+            self.settled = False  # before it is saved: who reads the new state must not take us for done
         saved = await self._persist(state, decision, blocks)
         if saved:
             self._state, self._desired = decision.state, decision.desired
