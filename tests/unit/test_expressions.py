@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from tidegate.core.expressions import ExpressionError, condition
+from tidegate.model.expressions import ExpressionError, condition
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ ONE_LINE = [
     ("strategy: {canary: {steps: [{set_route: {version: x-version, group: beta}}]}}", "1: strategy.canary.steps[0].set_route.version: stands alone (write two set_route steps)"),
     ("strategy: {canary: {steps: [{mirror: 200}]}}", "1: strategy.canary.steps[0].mirror: found the number 200; expected a whole number from 0 to 100"),
     ("analysis: {metrics: [{name: a}]}", "1: analysis.metrics[0]: neither success_condition nor failure_condition is given (add failure_condition: result > 0.02)"),
-    ("analysis: {metrics: [{name: a, failure_condition: rsult > 1}]}", "1: analysis.metrics[0].failure_condition: found the text 'rsult > 1'; expected a condition such as result > 0.02 ('rsult' is unknown here; known: result)"),
+    ("analysis: {metrics: [{name: a, failure_condition: rsult > 1}]}", "1: analysis.metrics[0].failure_condition: found the text 'rsult > 1'; expected a condition such as result > 0.02 (condition `rsult > 1`: unknown name rsult)"),
     ("analysis: {metrics: [{name: a, query: eror_share, failure_condition: result > 1}]}", "1: analysis.metrics[0].query: the gateway cannot measure 'eror_share' (did you mean error_share?)"),
     ("analysis: {metrics: [{name: a, failure_condition: result > 1, on_fail: abrt}]}", "1: analysis.metrics[0].on_fail: found the text 'abrt'; expected abort, pause or notify (did you mean abort?)"),
     ("source: {branch: 'a b'}", "1: source.branch: found the text 'a b'; expected a branch (write main)"),

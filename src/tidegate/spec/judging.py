@@ -1,6 +1,6 @@
 """Analysis and rollback: shapes and what they become."""
 
-from tidegate.model.conditions import evaluate
+from tidegate.model.expressions import holds
 from tidegate.model.spec import (
     GATEWAY_QUERIES,
     Analysis,
@@ -19,7 +19,7 @@ from tidegate.spec.shapes import INVALID, Key, ListOf, Object, Record, own
 
 
 def _condition(written: str) -> str:
-    evaluate(written, result=1.0)
+    holds(written, 1.0)
     return written
 
 

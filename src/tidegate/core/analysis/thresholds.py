@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidegate.model.conditions import evaluate
+from tidegate.model.expressions import holds
 from tidegate.model.observation import LATENCY_BOUNDS_MS, Block, Traffic
 from tidegate.model.spec import Analysis, Role, ThresholdMetric
 from tidegate.model.verdict import Measurement, MetricState, MetricVerdict, Outcome
@@ -124,9 +124,9 @@ def _outcome(metric: ThresholdMetric, value: float) -> Outcome:
     success, failure = metric.success_condition, metric.failure_condition
     if not success and not failure:
         return Outcome.PASS
-    if failure and evaluate(failure, result=value):
+    if failure and holds(failure, value):
         return Outcome.FAIL
-    if success and evaluate(success, result=value):
+    if success and holds(success, value):
         return Outcome.PASS
     if success and failure:
         return Outcome.INCONCLUSIVE

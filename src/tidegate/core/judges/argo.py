@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tidegate.core.expressions import ExpressionError, Value, condition
+from tidegate.model.expressions import ExpressionError, Value, condition
 from tidegate.model.verdict import Outcome
 
 

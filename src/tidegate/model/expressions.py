@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
-from tidegate.core.expression_terms import (
+from tidegate.model.expression_terms import (
     AND,
     ARITY,
     BINARY,
@@ -62,6 +63,19 @@ class Condition:
     def handles_missing(self) -> bool:
         """Whether it speaks of missing values itself."""
         return bool(re.search(r"\b(isNaN|isNil|default|nil)\b|\?\?", self.text))
+
+
+def holds(text: str, value: float) -> bool:
+    """Whether a condition holds for one measured number, which it may call `result` or, as Argo does, `result[0]`.
+
+    Raises ExpressionError.
+    """
+    return _read(text).holds([value] if "result[" in text.replace(" ", "") else value)
+
+
+@lru_cache(maxsize=512)
+def _read(text: str) -> Condition:
+    return condition(text)
 
 
 def condition(text: str) -> Condition:

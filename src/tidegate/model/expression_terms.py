@@ -1,4 +1,4 @@
-"""Operators and functions of conditions, on the values that a metric source answers. See core.expressions."""
+"""Operators and functions of conditions, on the values that a metric source answers. See model.expressions."""
 
 from __future__ import annotations
 
