@@ -169,7 +169,7 @@ class Host:
         command = [sys.executable, str(ROOT / "scripts/load.py"), url, f"--rate={rate}", "--seconds=3600"]
         process = subprocess.Popen([*command, "--timeout-s=15"], stdout=subprocess.PIPE)
         try:
-            time.sleep(0.3)
+            until(lambda: _handles(process.pid, signal.SIGTERM))
             yield load
         finally:
             process.send_signal(signal.SIGTERM)
@@ -181,10 +181,13 @@ class Host:
         rows = self._read("SELECT document FROM events ORDER BY seq")
         return [event for event in rows if not kinds or event["kind"] in kinds]
 
-    def phase(self) -> str:
-        """The phase of the rollout, as stored; empty before the first."""
+    def phase(self, version: str = "") -> str:
+        """The phase of the rollout, as stored; empty when there is none, or none of this version."""
         states = self._read("SELECT document FROM states")
-        return str((states[0]["rollout"] or {}).get("phase", "")) if states else ""
+        rollout = states[0]["rollout"] if states else None
+        if rollout is None or version not in ("", rollout["candidate"]["release"]["version"]):
+            return ""
+        return str(rollout["phase"])
 
     def _read(self, query: str) -> list[dict[str, Any]]:
         with closing(sqlite3.connect(f"file:{self.state}?mode=ro", uri=True, timeout=10)) as connection:
@@ -194,6 +197,13 @@ class Host:
         """The names of all containers but the gateway's, stopped ones too."""
         names = (str(one["Names"][0]).lstrip("/") for one in self.engine.containers())
         return sorted(name for name in names if not name.startswith("tidegate-gateway"))
+
+
+def _handles(pid: int, number: signal.Signals) -> bool:
+    """Whether a process has a handler for a signal: it has come so far."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    caught = next(line for line in status.splitlines() if line.startswith("SigCgt:"))
+    return bool(int(caught.split()[1], 16) >> (number - 1) & 1)
 
 
 def until(check: Callable[[], T], deadline_s: float = PATIENCE_S / 2) -> T:

@@ -1,15 +1,16 @@
 """Carries out plans. It decides nothing: each operation goes by its type to the platform or the gateway.
 
 Traffic goes first. Operations on different instances run side by side; what the engine refuses is tried again with a
-growing pause, and after three refusals in a row it becomes a fact that the next decision sees.
+growing pause, and after three refusals in a row it becomes a fact that the next decision sees. An engine that cannot be
+reached has not refused anything.
 """
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.controller.lease import Lease
-from tidegate.model.errors import TidegateError
+from tidegate.model.errors import TidegateError, UnreachableError
 from tidegate.model.operation import (
     ApplyRoutes,
     CreateInstance,
@@ -40,7 +41,7 @@ class Done:
     took_s: float
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Refusal:
     count: int
     reason: str
@@ -94,6 +95,10 @@ class Executor:
         try:
             self._lease.check()
             await self._carry_out(operation)
+        except UnreachableError as error:
+            former = self._refusals.get(name, _Refusal(0, "", 0.0))
+            self._refusals[name] = replace(former, not_before=self._clock.now() + FIRST_PAUSE_S)
+            return Done(operation, error.message, self._clock.now() - began)
         except TidegateError as error:
             count = self._refusals[name].count + 1 if name in self._refusals else 1
             pause = min(FIRST_PAUSE_S * 2 ** (count - 1), LONGEST_PAUSE_S)

@@ -77,6 +77,9 @@ def _apply(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState,
 
 
 def _deploy(state: AgentState, intent: Intent, action: Deploy, now: float) -> tuple[AgentState, str]:
+    under_way = state.active.candidate if state.active else None
+    if under_way and under_way.release.id == action.release.id and under_way.workload == action.workload:
+        return state, f"revision {under_way.title} is under way already; carrying on"
     _nothing_under_way(state, "abort it or wait for its end first")
     stable = state.stable
     if stable and stable.release.id == action.release.id and stable.workload == action.workload:

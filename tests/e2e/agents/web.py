@@ -19,7 +19,9 @@ print(f"{version} begins as {mode or 'well'}", flush=True)
 if mode == "exit":
     for number in range(60):
         print(f"line {number}", flush=True)
-    sys.exit(f"{version} cannot find its configuration")
+    # On stdout as well: the engine copies two streams side by side, and lines of one moment may change places.
+    print(f"{version} cannot find its configuration", flush=True)
+    sys.exit(1)
 
 
 class Handler(BaseHTTPRequestHandler):
