@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from tidegate.adapters.platform.memory.clock import MemoryClock
 from tidegate.adapters.platform.memory.platform import MemoryGateway, MemoryPlatform
@@ -17,6 +18,7 @@ from tidegate.controller.loop import AgentLoop, Ports, Turn
 from tidegate.controller.rehearsal import play
 from tidegate.model import intent as intents
 from tidegate.model.event import Event
+from tidegate.model.policy import Policy
 from tidegate.model.release import AgentKey, Image, Release
 from tidegate.model.rollout import AgentState, Phase
 from tidegate.model.spec import Analyse, Analysis, Canary, Rollback, SetWeight, Strategy, ThresholdMetric
@@ -54,6 +56,7 @@ class Tidegate:
     strategy: Strategy = QUICK
     analysis: Analysis = WATCH
     rollback: Rollback = field(default_factory=Rollback)
+    policy: Policy = field(default_factory=Policy)
 
     @classmethod
     async def begin(cls, path: Path, behaviours: dict[str, Behaviour] | None = None, **more: object) -> "Tidegate":
@@ -75,11 +78,20 @@ class Tidegate:
         await self.state.store.submit(wanted)
         return wanted.id
 
-    async def deploy(self, version: str, base: Workload | None = None) -> str:
-        """Ask for a rollout of a version."""
+    async def deploy(
+        self, version: str, base: Workload | None = None, by: str = "operator", reason: str = "", **more: Any
+    ) -> str:
+        """Ask for a rollout of a version; `more` goes into the intent."""
         base = base or self.base
-        action = intents.Deploy(release(version, base), base, self.strategy, self.analysis, self.rollback)
-        return await self.ask(action)
+        plan = (self.strategy, self.analysis, self.rollback, self.policy)
+        return await self.ask(intents.Deploy(release(version, base), base, *plan, **more), by, reason)
+
+    async def answer(self, intent: str) -> intents.Answer:
+        """What became of an intent, after a turn."""
+        await self.loop.turn()
+        answer = await self.state.store.answer(intent)
+        assert answer is not None
+        return answer
 
     async def play(self, until: Callable[[Turn], bool] | None = None, limit_s: float = 600.0) -> Turn:
         """Run until a condition (by default: the rollout ended and nothing is left to do)."""
@@ -101,6 +113,7 @@ async def _controller(path: Path, world: World) -> tuple[State, AgentLoop, Memor
     lease.until = float("inf")
     centre = await _centre(state, world)
     ports = Ports(MemoryPlatform(world), MemoryGateway(world), state.store, state.journal, clock, centre)
+    ports = replace(ports, switches=state.switches)
     return state, AgentLoop(KEY, ports, lease), clock, centre
 
 

@@ -15,9 +15,11 @@ from tidegate.model.heartbeat import Listening, Pulse
 from tidegate.model.intent import Answer, Intent
 from tidegate.model.observation import Block, Observation, ObservedGateway, Traffic
 from tidegate.model.operation import GatewayOperation, PlatformOperation
+from tidegate.model.policy import Endpoint
 from tidegate.model.release import AgentKey, Image, Release, Revision
 from tidegate.model.rollout import AgentState
 from tidegate.model.source import BuildOptions, Commit
+from tidegate.model.standing import PausedAll
 from tidegate.model.workload import Workload
 
 
@@ -173,6 +175,36 @@ class Pulses(Protocol):
 
     async def forget_pulses(self, before: float) -> None:
         """Drop the pulses of instances last heard before a time (unix seconds)."""
+
+
+class Switches(Protocol):
+    """What holds for everything in this state."""
+
+    async def paused(self) -> PausedAll | None:
+        """Who paused everything; None while the switch is off."""
+
+    async def pause(self, paused: PausedAll | None) -> None:
+        """Turn it on, or (None) off."""
+
+
+class Outbox(Protocol):
+    """How far each receiver of notices has been told, by the event log's sequence numbers."""
+
+    async def position(self, receiver: str) -> int | None:
+        """The last event that it was told, or None when it was never told anything."""
+
+    async def advance(self, receiver: str, position: int) -> None:
+        """It was told up to here. Never backwards."""
+
+
+class Notifier(Protocol):
+    """Delivers notices."""
+
+    async def deliver(self, endpoint: Endpoint, sequence: int, event: Event) -> None:
+        """One attempt, bounded by the endpoint's time-out. Raises TidegateError, which never names a secret."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
 
 
 class LeaseStore(Protocol):

@@ -13,6 +13,7 @@ from typing import Any
 
 from tidegate.controller.lease import TTL_S, Lease
 from tidegate.controller.loop import AgentLoop, Ports
+from tidegate.controller.outbox import Books, Teller
 from tidegate.controller.sampler import PERIOD_S
 from tidegate.model.errors import LeaseLostError, StoreError, TidegateError
 from tidegate.model.release import AgentKey
@@ -20,6 +21,8 @@ from tidegate.model.release import AgentKey
 LOOK_S = 0.25
 AFTER_ERROR_S = 1.0
 MOST_AFTER_ERROR_S = 30.0
+NOTICES_S = 5.0
+"""How long a controller that ends waits for its last notices; what is left is told by the next one."""
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +35,7 @@ class Controller:
         self._ports = ports
         self._loops: dict[AgentKey, AgentLoop] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._teller = _teller(ports)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. Raises LeaseLostError when another controller took over."""
@@ -39,6 +43,8 @@ class Controller:
         looker = asyncio.create_task(self._look_for_work(stop))
         heartbeats = self._ports.heartbeats
         hearing = [asyncio.create_task(heartbeats.run(stop))] if heartbeats else []
+        silent = asyncio.Event()
+        telling = [asyncio.create_task(self._teller.run(silent))] if self._teller else []
         stopped = asyncio.create_task(stop.wait())
         try:
             await asyncio.wait({keeper, looker, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -50,6 +56,10 @@ class Controller:
             await _end({keeper, looker, stopped, *hearing, *self._tasks})
             for loop in self._loops.values():
                 await loop.sampler.save()
+            if self._teller is not None:
+                await self._teller.finish(NOTICES_S)
+                silent.set()
+                await _end(telling)
             with suppress(TidegateError):
                 await self.lease.release()
 
@@ -125,6 +135,12 @@ class Controller:
                 await clock.sleep(due - clock.now() if due > clock.now() else PERIOD_S)
 
         return sampling
+
+
+def _teller(ports: Ports) -> Teller | None:
+    if ports.outbox is None or ports.notifier is None:
+        return None
+    return Teller(Books(ports.store, ports.journal, ports.outbox, ports.clock), ports.notifier)
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:

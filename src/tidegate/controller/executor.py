@@ -18,6 +18,7 @@ from tidegate.model.operation import (
     Operation,
     PlatformOperation,
     PullImage,
+    RemoveImage,
     RemoveInstance,
     RestartInstance,
     StartGateway,
@@ -112,7 +113,13 @@ class Executor:
             case StartGateway() | ApplyRoutes():
                 await self._gateway.execute(operation)
             case (
-                PullImage() | CreateInstance() | StartInstance() | RestartInstance() | StopInstance() | RemoveInstance()
+                PullImage()
+                | RemoveImage()
+                | CreateInstance()
+                | StartInstance()
+                | RestartInstance()
+                | StopInstance()
+                | RemoveInstance()
             ):
                 await self._platform.execute(operation)
 
@@ -124,7 +131,7 @@ def subject(operation: Operation) -> str:
             return goal.name
         case StartInstance(name) | RestartInstance(name) | StopInstance(name) | RemoveInstance(name):
             return name
-        case PullImage(image, _):
+        case PullImage(image, _) | RemoveImage(image, _):
             return image.reference
         case StartGateway() | ApplyRoutes():
             return "gateway"

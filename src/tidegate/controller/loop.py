@@ -10,17 +10,20 @@ from dataclasses import dataclass, replace
 from tidegate.controller.executor import Done, Executor
 from tidegate.controller.hearing import Hearing
 from tidegate.controller.lease import Lease
+from tidegate.controller.logwatch import LogWatch
 from tidegate.controller.sampler import Sampler
+from tidegate.core import cleanup, monitor
 from tidegate.core.rollout import decide
 from tidegate.model.decision import Decision, Facts
 from tidegate.model.desired import Desired
 from tidegate.model.errors import LeaseLostError, StoreError
 from tidegate.model.event import Event, EventKind
-from tidegate.model.observation import Block, Observation
+from tidegate.model.monitor import LogCount
+from tidegate.model.observation import Block, InstanceState, Observation
 from tidegate.model.operation import GatewayOperation, Operation, describe
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
-from tidegate.ports import Clock, Gateway, Heartbeats, Journal, Platform, Store
+from tidegate.ports import Clock, Gateway, Heartbeats, Journal, Notifier, Outbox, Platform, Store, Switches
 
 QUICK_S = 0.1
 BUSY_S = 0.5
@@ -39,6 +42,9 @@ class Ports:
     journal: Journal
     clock: Clock
     heartbeats: Heartbeats | None = None
+    switches: Switches | None = None
+    outbox: Outbox | None = None
+    notifier: Notifier | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ class AgentLoop:
         self._state: AgentState | None = None
         self._desired = Desired(key)
         self._hearing = Hearing(ports.heartbeats)
+        self._logs = LogWatch(ports.platform)
         self._told: dict[str, str] = {}
         self._nudged = asyncio.Event()
         self.settled = False
@@ -80,6 +87,7 @@ class AgentLoop:
         blocks = self.sampler.fresh()
         past = await self._remembered(state, blocks)
         facts = Facts(self._ports.clock.now(), observed, blocks, intents, self._executor.failures(), past)
+        facts = await self._surroundings(state, facts)
         decision = decide(state, facts)
         if not set(decision.desired.images) <= set(self._desired.images):
             # Nobody has looked for this image yet: absent and unknown are two things.
@@ -108,6 +116,29 @@ class AgentLoop:
         await self.sampler.save()
         until = fresh[0].at - 1e-6 if fresh else self._ports.clock.now()
         return tuple(await self._ports.journal.blocks(self.key, rollout.started_at - PAST_S, until))
+
+    async def _surroundings(self, state: AgentState, facts: Facts) -> Facts:
+        """What a decision looks at only now and then."""
+        switches = self._ports.switches
+        return replace(
+            facts,
+            paused=await switches.paused() if switches is not None and (state.active or facts.intents) else None,
+            logs=await self._count_logs(state, facts.observation),
+            needed_images=await self._needed_elsewhere() if cleanup.surplus(state) or state.cleaning else None,
+        )
+
+    async def _count_logs(self, state: AgentState, observed: Observation) -> LogCount | None:
+        if state.stable is None or not monitor.under_way(state):
+            self._logs.forget()
+            return None
+        running = [one.name for one in observed.of_revision(state.stable.runs_as) if one.state is InstanceState.RUNNING]
+        return await self._logs.count(running)
+
+    async def _needed_elsewhere(self) -> frozenset[str]:
+        """References of the images that other agents and environments of this state need."""
+        store = self._ports.store
+        others = [await store.load(key) for key in await store.keys() if key != self.key]
+        return frozenset(name for other in others if other is not None for name in cleanup.needed(other))
 
     async def observe(self) -> Observation:
         """What the platform and the gateway see, at once, and what was heard of the instances."""

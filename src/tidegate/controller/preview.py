@@ -42,7 +42,8 @@ async def preview(key: AgentKey, ports: Ports, intents: tuple[Intent, ...] = (),
         if _asked(observed, state) or asyncio.get_running_loop().time() >= end:
             break
         await asyncio.sleep(ASK_AGAIN_S)
-    decision = decide(state, Facts(ports.clock.now(), observed, intents=intents))
+    paused = await ports.switches.paused() if ports.switches is not None else None
+    decision = decide(state, Facts(ports.clock.now(), observed, intents=intents, paused=paused))
     plan = (*ports.gateway.plan(decision.desired, observed), *ports.platform.plan(decision.desired, observed))
     return Preview(state, observed, decision, plan)
 

@@ -16,6 +16,7 @@ class Move:
     fault: str = ""
     hold: Hold | None = None
     weight: int | None = None
+    aborted_by: str = ""
 
 
 @dataclass(frozen=True)

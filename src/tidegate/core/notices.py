@@ -2,24 +2,52 @@
 
 from tidegate.model.event import Event, EventKind
 from tidegate.model.rollout import AgentState, Phase, Rollout
+from tidegate.model.verdict import Outcome
 
 
 def of(state: AgentState, rollout: Rollout, now: float) -> Event:
-    """One sentence: what became of the update, with versions and duration."""
+    """One sentence: what became of the update, with versions, duration and evidence; the facts apart in `data`."""
     title = rollout.candidate.title
     took = f"{now - rollout.started_at:.0f} s"
     fault = rollout.fault.splitlines()[0] if rollout.fault else ""
     match rollout.phase:
         case Phase.PROMOTED:
-            text = f"Update complete: {state.key} runs revision {title} after {took}."
+            text = f"Update complete: {state.key} runs revision {title} after {took}.{_evidence(rollout)}"
         case Phase.ROLLED_BACK:
             text = f"Update taken back: {state.key} runs revision {_stable(state)} again after {took}. Why: {fault}"
         case Phase.ABORTED:
             text = f"Update aborted by {rollout.aborted_by}: {state.key} runs revision {_stable(state)}. Why: {fault}"
         case _:
             text = f"First release failed: {state.key} has nothing to go back to. Why: {fault}"
-    return Event(now, state.key, EventKind.NOTICE, text, rollout.candidate.number, {"end": rollout.phase})
+    release = rollout.candidate.release
+    data = {
+        "end": rollout.phase,
+        "rollout": rollout.id,
+        "version": release.version,
+        "image": release.image.reference,
+        "digest": release.image.manifest_digest or release.image.config_digest,
+        "commit": release.provenance.commit,
+        "undo_of": rollout.candidate.undo_of,
+        "former": _former(state, rollout),
+        "took_s": round(now - rollout.started_at, 3),
+    }
+    return Event(now, state.key, EventKind.NOTICE, text, rollout.candidate.number, data)
+
+
+def _evidence(rollout: Rollout) -> str:
+    verdict = rollout.verdict
+    if verdict is not None and verdict.outcome is Outcome.PASS:
+        return f" Evidence: {verdict.because}."
+    return f" On the word of {rollout.approved_by}." if rollout.approved_by else ""
 
 
 def _stable(state: AgentState) -> str:
     return state.stable.title if state.stable else "none"
+
+
+def _former(state: AgentState, rollout: Rollout) -> str:
+    """The version that served before; empty for a first release."""
+    if rollout.phase is not Phase.PROMOTED:
+        return state.stable.release.version if state.stable else ""
+    earlier = [revision for revision in state.history if revision.number != rollout.candidate.number]
+    return earlier[-1].release.version if earlier else ""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from tidegate.core import analysis, faults, strategies
+from tidegate.core import analysis, faults, gates, strategies
 from tidegate.core.alarm import turn_back
 from tidegate.core.moves import Move, Note, note, shift, weight_event
 from tidegate.core.strategies import Advance, Done, Stay, Wait
@@ -95,6 +95,9 @@ def _by_hand(view: View) -> Note | None:
     rises = wish.weight > rollout.weight
     if rises and rollout.verdict is not None and rollout.verdict.outcome is Outcome.FAIL:
         return Note(replace(rollout, wish=None, because=f"not raised to {wish.weight} %: {rollout.verdict.because}"))
+    barred = gates.barrier(rollout, view.facts, wish.weight) if rises else ""
+    if barred:
+        return Note(replace(rollout, wish=None, because=f"not raised to {wish.weight} %: {barred}"))
     if rises and view.ready_candidates < strategies.needed_by_hand(view, wish.weight):
         return None
     because = f"{wish.weight} % set by {wish.by}" + (f": {wish.reason}" if wish.reason else "")
@@ -116,9 +119,11 @@ def _paused(view: View) -> Move | Note:
     assert hold is not None
     if by_hand := _by_hand(view):
         return by_hand
-    if hold.until is not None and view.now >= hold.until:
-        return Move(hold.resume_to, f"the pause is over: {hold.because}")
-    return note(view, hold.because)
+    late = gates.expired(view)
+    if late is not None:
+        return late
+    over = gates.over(view)
+    return Move(hold.resume_to, over) if over else note(view, hold.because)
 
 
 def _promoting(view: View) -> Move | Note:

@@ -11,12 +11,12 @@ move (again and again until nothing moves), the restarts, what has drained. Inva
 
 from dataclasses import replace
 
-from tidegate.core import analysis, healing, intents, notices, shape, silence
+from tidegate.core import analysis, cleanup, gates, healing, intents, monitor, notices, quarantine, shape, silence
 from tidegate.core.alarm import alarm
 from tidegate.core.moves import Move, Note, weight_event
 from tidegate.core.phases import PHASES
 from tidegate.core.transitions import allowed
-from tidegate.core.view import View
+from tidegate.core.view import View, effective_phase
 from tidegate.model.decision import Decision, Facts
 from tidegate.model.event import Event, EventKind
 from tidegate.model.intent import Answer
@@ -33,11 +33,13 @@ def decide(state: AgentState, facts: Facts) -> Decision:
     state, back = _reachable_again(state, facts)
     events += back
     state, moved = _advance(_listen(_watch_readiness(state, facts), facts), facts)
+    state, watched = monitor.watch(state, facts)
+    state, cleaned = cleanup.settle(cleanup.track(state, facts), facts)
     state, healed = healing.heal(state, facts.observation, facts.now)
     state, heard = silence.listen(state, facts.observation, facts.now)
     state = _drained(state, facts)
     wanted = shape.desired(state, facts)
-    return Decision(state, wanted, events + moved + healed + heard, answers, _wake_at(state, facts))
+    return Decision(state, wanted, events + moved + watched + cleaned + healed + heard, answers, _wake_at(state, facts))
 
 
 def _hold(state: AgentState, facts: Facts, answers: tuple[Answer, ...], events: tuple[Event, ...]) -> Decision:
@@ -98,7 +100,7 @@ def _advance(state: AgentState, facts: Facts) -> tuple[AgentState, tuple[Event, 
         if state.active is None:
             break
         view = View(state, state.active, facts)
-        result = alarm(view) or PHASES[state.active.phase](view)
+        result = alarm(view) or gates.guard(view) or PHASES[state.active.phase](view)
         match result:
             case Move():
                 state, told = _apply(view, result)
@@ -122,10 +124,14 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
         hold=move.hold,
         wish=None if move.to is Phase.REVERTING else rollout.wish,
         fault=rollout.fault or move.fault,
+        aborted_by=rollout.aborted_by or move.aborted_by,
         decided_at=now if move.to is Phase.REVERTING else rollout.decided_at,
+        turned_at=effective_phase(rollout) if move.to is Phase.REVERTING else rollout.turned_at,
         weight=rollout.weight if move.weight is None else move.weight,
         ended_at=now if move.to.ended else None,
     )
+    if move.to is Phase.REVERTING:
+        after = monitor.begin(after, state)
     if rollout.phase is Phase.PAUSED and rollout.hold and rollout.hold.kind is PauseKind.STEP:
         after = replace(after, cursor=rollout.cursor + 1)
     if move.to in (Phase.PROGRESSING, Phase.BAKING):
@@ -139,7 +145,7 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
         events.append(weight_event(view, after, move.because))
     state = replace(state, rollout=after)
     if move.to.ended:
-        state = _end(state, after, view.facts)
+        state = quarantine.after(_end(state, after, view.facts), after, now)
         events.append(notices.of(state, after, now))
     return state, tuple(events)
 
@@ -188,10 +194,15 @@ def _wake_at(state: AgentState, facts: Facts) -> float | None:
     times = [] if silent is None else [silent]
     times += [at for leaving in state.retiring for at in (leaving.until, leaving.warm_until) if at > facts.now]
     times += [entry.not_before for entry in state.restarts.values()]
+    checked = monitor.wake_at(state)
+    times += [] if checked is None else [checked]
     rollout = state.active
     if rollout is not None:
         if rollout.hold and rollout.hold.until is not None:
             times.append(rollout.hold.until)
+        frozen_at = gates.wake_at(rollout, facts.now)
+        if frozen_at is not None:
+            times.append(frozen_at)
         if rollout.phase is Phase.BAKING:
             times.append(rollout.phase_since + rollout.bake_s)
     return min(times, default=None)

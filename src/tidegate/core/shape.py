@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tidegate.core import beside, strategies
+from tidegate.core import beside, cleanup, strategies
 from tidegate.core.healing import restart_of
 from tidegate.core.routing import Beside, Share, routes
 from tidegate.core.strategies import Shape
@@ -16,7 +16,7 @@ from tidegate.model.rollout import AgentState, Phase, Rollout
 def desired(state: AgentState, facts: Facts) -> Desired:
     """Everything that should be true now."""
     if state.decommissioned:
-        return Desired(state.key, because="decommissioned")
+        return Desired(state.key, because="decommissioned", surplus_images=cleanup.due(state, facts))
     tracks = _tracks(state, facts)
     incarnations = restart_of(state, facts.observation)
     goals = tuple(
@@ -31,7 +31,14 @@ def desired(state: AgentState, facts: Facts) -> Desired:
         images += (rollout.candidate.release.image,)
     because = rollout.because if rollout else "steady: stable serves"
     special = beside.of(View(state, rollout, facts)) if rollout else Beside()
-    return Desired(state.key, images, goals, routes(shares, facts.observation, serving, special), because=because)
+    return Desired(
+        state.key,
+        images,
+        goals,
+        routes(shares, facts.observation, serving, special),
+        because=because,
+        surplus_images=cleanup.due(state, facts),
+    )
 
 
 def _tracks(state: AgentState, facts: Facts) -> Shape:

@@ -6,8 +6,10 @@ from dataclasses import dataclass, field
 from tidegate.model.desired import Desired
 from tidegate.model.event import Event
 from tidegate.model.intent import Answer, Intent
+from tidegate.model.monitor import LogCount
 from tidegate.model.observation import Block, Observation
 from tidegate.model.rollout import AgentState
+from tidegate.model.standing import PausedAll
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,8 @@ class Facts:
 
     `failures` names instances that the engine refused again and again to create or start, with the engine's reason.
     `past` are blocks from before the rollout; they are handed in until the rollout has begun to analyse.
+    `paused` is the switch for everything. `logs` counts what stable's instances wrote since the last look, while a way
+    back is verified. `needed_images` are references that other agents need; None when nobody has looked.
     """
 
     now: float
@@ -24,6 +28,9 @@ class Facts:
     intents: tuple[Intent, ...] = ()
     failures: Mapping[str, str] = field(default_factory=dict)
     past: tuple[Block, ...] = ()
+    paused: PausedAll | None = None
+    logs: LogCount | None = None
+    needed_images: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

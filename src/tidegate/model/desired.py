@@ -105,7 +105,10 @@ class TaskGoal:
 
 @dataclass(frozen=True)
 class Desired:
-    """Everything that should be true of one agent in one environment; what is not named here should not exist."""
+    """Everything that should be true of one agent in one environment; what is not named here should not exist.
+
+    `surplus_images` are images that we brought onto the host and that nothing needs any more.
+    """
 
     key: AgentKey
     images: tuple[Image, ...] = ()
@@ -113,3 +116,4 @@ class Desired:
     routes: tuple[RouteGoal, ...] = ()
     tasks: tuple[TaskGoal, ...] = ()
     because: str = ""
+    surplus_images: tuple[Image, ...] = ()

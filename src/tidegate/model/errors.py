@@ -13,6 +13,7 @@
     |-- StoreError           1   state cannot be read or written
     |-- SourceError          1   git refused
     |-- SecretError          1   a reference to a secret leads nowhere
+    |-- NoticeError          1   a receiver of notices did not take one
     `-- BuildError           1   an image could not be built
 
 Verdicts are values, never exceptions: a rollout that goes back is not an error of Tidegate.
@@ -144,6 +145,16 @@ class SecretError(TidegateError):
     """A reference to a secret leads nowhere; the message names the reference and never the value."""
 
     code = "secret"
+
+
+class NoticeError(TidegateError):
+    """A receiver of notices did not take one; `gone` means that it never will. The message names no secret."""
+
+    code = "notice"
+
+    def __init__(self, message: str, *, hint: str = "", gone: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.gone = gone
 
 
 class BuildError(TidegateError):

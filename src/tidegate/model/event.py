@@ -26,6 +26,8 @@ class EventKind(StrEnum):
     UNREACHABLE = "unreachable"
     OPERATION = "operation"
     OPERATION_FAILED = "operation_failed"
+    MONITOR = "monitor"
+    GATE = "gate"
     NOTICE = "notice"
 
 

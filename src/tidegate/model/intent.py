@@ -1,7 +1,8 @@
 """Intents: what a person or a trigger asks for. Any CLI writes them; only the holder of the lease acts on them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from tidegate.model.policy import Policy
 from tidegate.model.release import AgentKey, Release
 from tidegate.model.spec import Analysis, Rollback, Strategy
 from tidegate.model.workload import Workload
@@ -9,13 +10,22 @@ from tidegate.model.workload import Workload
 
 @dataclass(frozen=True)
 class Deploy:
-    """Move the environment to a release. `workload` has the environment's overlay applied."""
+    """Move the environment to a release. `workload` has the environment's overlay applied.
+
+    `automatic`: a trigger asks, not a person. `lock_epoch`: refused unless the lock of that number still holds.
+    The overrides need a reason: a quarantined release, a freeze window.
+    """
 
     release: Release
     workload: Workload
     strategy: Strategy
     analysis: Analysis
     rollback: Rollback
+    policy: Policy = field(default_factory=Policy)
+    automatic: bool = False
+    override_quarantine: bool = False
+    override_freeze: bool = False
+    lock_epoch: int | None = None
 
 
 @dataclass(frozen=True)
@@ -39,7 +49,7 @@ class Pause:
 
 @dataclass(frozen=True)
 class Resume:
-    """Go on where the rollout was paused."""
+    """Go on where the rollout was paused. With a reason it goes on inside a freeze window; a gate it asks anew."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,9 @@ class Abort:
 
 @dataclass(frozen=True)
 class Retry:
-    """Start the last rollout again from its first step."""
+    """Start the last rollout again from its first step. A quarantined release needs the override, and a reason."""
+
+    override_quarantine: bool = False
 
 
 @dataclass(frozen=True)
@@ -76,7 +88,67 @@ class Decommission:
     """Take the agent away from this environment: routes first, then instances."""
 
 
-Action = Deploy | Undo | Promote | Pause | Resume | Abort | Retry | Scale | Restart | Decommission | SetWeight
+@dataclass(frozen=True)
+class Approve:
+    """A named person's yes to the gate that the rollout waits at; the comment is the intent's reason."""
+
+
+@dataclass(frozen=True)
+class Reject:
+    """A named person's no: the rollout is aborted."""
+
+
+@dataclass(frozen=True)
+class TakeLock:
+    """Let nobody else deploy for this long."""
+
+    seconds: float = 7200.0
+
+
+@dataclass(frozen=True)
+class Unlock:
+    """Give the lock back; `force` takes another's away and needs a reason."""
+
+    force: bool = False
+
+
+@dataclass(frozen=True)
+class LiftQuarantine:
+    """The rejected release of this revision may be deployed again."""
+
+    revision: int
+
+
+@dataclass(frozen=True)
+class Acknowledge:
+    """What went back was looked at: automatic deliveries may go on."""
+
+
+@dataclass(frozen=True)
+class CleanUp:
+    """Remove images of ours that nothing needs, though the policy does not do it by itself."""
+
+
+Action = (
+    Deploy
+    | Undo
+    | Promote
+    | Pause
+    | Resume
+    | Abort
+    | Retry
+    | Scale
+    | Restart
+    | Decommission
+    | Approve
+    | Reject
+    | TakeLock
+    | Unlock
+    | LiftQuarantine
+    | Acknowledge
+    | CleanUp
+    | SetWeight
+)
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,12 @@ class ObservedInstance:
 
 
 class ImageState(StrEnum):
-    """Whether an image is on the host."""
+    """Whether an image is on the host. ABSENT is said only of those that should go."""
 
     PRESENT = "present"
     PULLING = "pulling"
     FAILED = "failed"
+    ABSENT = "absent"
 
 
 @dataclass(frozen=True)

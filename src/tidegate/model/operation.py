@@ -15,6 +15,14 @@ class PullImage:
 
 
 @dataclass(frozen=True)
+class RemoveImage:
+    """Remove an image of ours. One that anything uses stays: the engine refuses, and that is the end of it."""
+
+    image: Image
+    because: str
+
+
+@dataclass(frozen=True)
 class CreateInstance:
     """Create a container (compare-and-set by name) on our network."""
 
@@ -90,7 +98,9 @@ class ApplyRoutes:
     because: str
 
 
-PlatformOperation = PullImage | CreateInstance | StartInstance | RestartInstance | StopInstance | RemoveInstance
+PlatformOperation = (
+    PullImage | RemoveImage | CreateInstance | StartInstance | RestartInstance | StopInstance | RemoveInstance
+)
 TaskOperation = StartTask | RemoveTask
 GatewayOperation = StartGateway | ApplyRoutes
 Operation = PlatformOperation | TaskOperation | GatewayOperation
@@ -101,6 +111,8 @@ def describe(operation: Operation) -> str:
     match operation:
         case PullImage(image, because):
             what = f"pull {image.reference}"
+        case RemoveImage(image, because):
+            what = f"remove image {image.reference}"
         case CreateInstance(_, goal, because):
             what = f"create {goal.name}"
         case StartInstance(name, because):

@@ -5,8 +5,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tidegate.model.intent import Deploy
+from tidegate.model.monitor import Row
+from tidegate.model.policy import Endpoint, Policy
 from tidegate.model.release import AgentKey, Revision
 from tidegate.model.spec import Analysis, Rollback, Strategy
+from tidegate.model.standing import Approval, HeldBack, Lock, OwnImage, Quarantined
 from tidegate.model.verdict import MetricState, Verdict
 
 
@@ -35,11 +39,14 @@ ENDED = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILE
 
 
 class PauseKind(StrEnum):
-    """Who asked for a pause: a step of the strategy, a person, or the analysis."""
+    """Who asked for a pause: a step of the strategy, a person, the analysis, a gate, a freeze window, the switch."""
 
     STEP = "step"
     PERSON = "person"
     ANALYSIS = "analysis"
+    GATE = "gate"
+    FREEZE = "freeze"
+    ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -70,6 +77,8 @@ class Rollout:
     sequential engine's memory in its plain form. `fast` says that it goes back to what has proven itself here: no
     steps, no analysis, no bake. `approved_by` is the person whose word stands in for evidence, `aborted_by` the one
     who stopped it.
+    `approvals` are the gates that were opened, `freeze_overridden_by` whoever let it go on inside a freeze window.
+    `monitor` is the table of the way back; `turned_at` is the phase in which it turned.
     """
 
     id: str
@@ -95,6 +104,12 @@ class Rollout:
     metrics: tuple[MetricState, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
     verdict: Verdict | None = None
+    policy: Policy = field(default_factory=Policy)
+    asked_by: str = ""
+    approvals: tuple[Approval, ...] = ()
+    freeze_overridden_by: str = ""
+    monitor: tuple[Row, ...] = ()
+    turned_at: Phase | None = None
     decided_at: float | None = None
     ended_at: float | None = None
 
@@ -131,12 +146,23 @@ class Restarts:
 
 
 @dataclass(frozen=True)
+class Queued:
+    """The newest release that waits for the end of the rollout under way."""
+
+    action: Deploy
+    by: str
+    at: float
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class AgentState:
     """Everything that must survive the controller, for one agent in one environment.
 
     `stable` serves; `rollout` is the one under way or the last one; `history` holds the latest revisions that served
     (newest last), which is what undo can go back to. `unreachable_since` stops the deadlines while the engine is away.
     `quiet` holds serving instances whose heartbeats stopped, with the time when each was heard last.
+    `images` are those that we brought onto the host; `endpoints` are told of every end since `told_since`.
     """
 
     key: AgentKey
@@ -151,6 +177,15 @@ class AgentState:
     quiet: Mapping[str, float] = field(default_factory=dict)
     unreachable_since: float | None = None
     decommissioned: bool = False
+    lock: Lock | None = None
+    lock_epoch: int = 0
+    queued: Queued | None = None
+    quarantine: tuple[Quarantined, ...] = ()
+    held: HeldBack | None = None
+    images: tuple[OwnImage, ...] = ()
+    cleaning: bool = False
+    endpoints: tuple[Endpoint, ...] = ()
+    told_since: float = 0.0
 
     def draining(self, now: float) -> bool:
         """Whether a revision is on its way out; what is kept warm is not."""

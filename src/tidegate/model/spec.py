@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tidegate.model.monitor import MONITOR, Check
+from tidegate.model.policy import Gate, Policy
 from tidegate.model.traffic import Match, Preview, Sticky
 from tidegate.model.workload import Workload
 
@@ -55,7 +57,7 @@ class SetScale:
     count: str = ""
 
 
-Step = SetWeight | Pause | Analyse | SetRoute | SetMirror | SetScale
+Step = SetWeight | Pause | Analyse | SetRoute | SetMirror | SetScale | Gate
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,7 @@ class Rollback:
     heartbeat_deadline_s: float = 0.0
     history: int = 5
     window: int = 3
+    monitor: tuple[Check, ...] = MONITOR
 
 
 @dataclass(frozen=True)
@@ -251,6 +254,7 @@ class Environment:
     endpoint: str = ""
     overlay: Mapping[str, Any] = field(default_factory=dict)
     workload: Workload = field(default_factory=Workload)
+    policy: Policy = field(default_factory=Policy)
 
 
 @dataclass(frozen=True)

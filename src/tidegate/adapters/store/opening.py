@@ -14,9 +14,11 @@ from tidegate.adapters.store.journal import SqlJournal
 from tidegate.adapters.store.lease import SqlLease
 from tidegate.adapters.store.location import file_of, locate
 from tidegate.adapters.store.migrate import migrate
+from tidegate.adapters.store.outbox import SqlOutbox
 from tidegate.adapters.store.pulses import SqlPulses
 from tidegate.adapters.store.reserve import Reserve
 from tidegate.adapters.store.store import SqlStore
+from tidegate.adapters.store.switches import SqlSwitches
 from tidegate.model.errors import StoreError
 
 
@@ -28,6 +30,8 @@ class State:
     journal: SqlJournal
     lease: SqlLease
     pulses: SqlPulses
+    switches: SqlSwitches
+    outbox: SqlOutbox
     database: Database
 
     async def close(self) -> None:
@@ -62,7 +66,15 @@ def _open(location: str) -> State:
             reserve.empty(folded)
     database = Database(engine)
     lease = SqlLease(database, reserve)
-    return State(SqlStore(database, reserve), SqlJournal(database), lease, SqlPulses(database), database)
+    return State(
+        SqlStore(database, reserve),
+        SqlJournal(database),
+        lease,
+        SqlPulses(database),
+        SqlSwitches(database),
+        SqlOutbox(database),
+        database,
+    )
 
 
 def _reserve_of(file: Path | None) -> Path:

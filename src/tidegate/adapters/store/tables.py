@@ -1,6 +1,7 @@
 """The tables, in portable SQL. A `document` is a model value's plain form as JSON, `version` says which form."""
 
 from sqlalchemy import (
+    BigInteger,
     Boolean,
     Column,
     Float,
@@ -127,3 +128,20 @@ listening = Table(
 
 folded = Table("folded", metadata, Column("record", Text, primary_key=True))
 """Records of the reserve that are in the tables already: folding one in twice does nothing."""
+
+switches = Table(
+    "switches",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+)
+"""A row while a switch is on."""
+
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("receiver", Text, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+"""The last event that each receiver of notices was told."""

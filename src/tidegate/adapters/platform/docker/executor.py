@@ -14,7 +14,7 @@ from typing import Any
 
 from tidegate.adapters.platform.docker import labels
 from tidegate.adapters.platform.docker.client import Engine
-from tidegate.adapters.platform.docker.images import find_image
+from tidegate.adapters.platform.docker.images import find_image, remove_image
 from tidegate.adapters.platform.docker.network import Network
 from tidegate.adapters.platform.docker.options import DockerOptions
 from tidegate.adapters.platform.docker.pull import Puller
@@ -25,6 +25,7 @@ from tidegate.model.operation import (
     CreateInstance,
     PlatformOperation,
     PullImage,
+    RemoveImage,
     RemoveInstance,
     RestartInstance,
     StartInstance,
@@ -56,6 +57,9 @@ class Executor:
         match operation:
             case PullImage(image, _):
                 self._puller.start(image)
+            case RemoveImage(image, _):
+                async with self._engine.call(f"remove image {image.reference}") as docker:
+                    await remove_image(docker, image)
             case CreateInstance():
                 await self._create(operation)
             case StartInstance(name, _):

@@ -22,6 +22,23 @@ async def find_image(docker: Docker, image: Image) -> Mapping[str, Any] | None:
     return named if named is not None and is_same(image, named) else None
 
 
+async def remove_image(docker: Docker, image: Image) -> None:
+    """Take away our name of the image; the content goes with its last name. Nothing happens when it is gone.
+
+    Never forced: the engine refuses while any container was made from it. A tag that has moved on to another image is
+    not ours any more and stays.
+    """
+    facts = await find_image(docker, image)
+    if facts is None:
+        return
+    names = {*(facts.get("RepoTags") or ()), *(facts.get("RepoDigests") or ())}
+    with_tag = image.reference if ":" in image.reference.rpartition("/")[2] else f"{image.reference}:latest"
+    if with_tag in names:
+        await docker.images.delete(with_tag)
+    elif not names:
+        await docker.images.delete(str(facts["Id"]))
+
+
 def is_same(image: Image, facts: Mapping[str, Any]) -> bool:
     """Whether what the engine has under the reference is what the release was made of."""
     if not image.config_digest and not image.manifest_digest:

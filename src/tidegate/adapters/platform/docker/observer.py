@@ -67,13 +67,15 @@ class Observer:
         """Facts about one agent. `at` is unix seconds. Unreachable within the deadline: `reachable` is False."""
         try:
             async with self._engine.call(f"observe {desired.key}", self._options.observe_deadline_s) as docker:
-                found, images = await asyncio.gather(
-                    _containers(docker, desired.key), self._images(docker, wanted_images(desired))
+                found, images, surplus = await asyncio.gather(
+                    _containers(docker, desired.key),
+                    self._images(docker, wanted_images(desired)),
+                    _surplus(docker, desired.surplus_images),
                 )
         except TidegateError as error:
             return Observation(at, reachable=False, detail=error.message)
         instances = self._instances(desired, found)
-        return Observation(at, images=images, instances=await self._logs.attach(instances))
+        return Observation(at, images=(*images, *surplus), instances=await self._logs.attach(instances))
 
     def _instances(self, desired: Desired, found: Mapping[str, Mapping[str, Any]]) -> tuple[ObservedInstance, ...]:
         workloads = {goal.name: goal.revision.workload for goal in desired.instances}
@@ -114,6 +116,16 @@ class Observer:
             return self._puller.observed(image)
         digest = image.config_digest or str(facts["Id"])
         return ObservedImage(image.reference, ImageState.PRESENT, digest)
+
+
+async def _surplus(docker: Docker, images: Iterable[Image]) -> tuple[ObservedImage, ...]:
+    """Images that should go: whether they are still there."""
+    seen = []
+    for image in images:
+        facts = await find_image(docker, image)
+        state = ImageState.ABSENT if facts is None else ImageState.PRESENT
+        seen.append(ObservedImage(image.reference, state, image.config_digest or str((facts or {}).get("Id", ""))))
+    return tuple(seen)
 
 
 async def _containers(docker: Docker, key: AgentKey) -> dict[str, Mapping[str, Any]]:

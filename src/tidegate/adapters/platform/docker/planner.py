@@ -12,6 +12,7 @@ from tidegate.model.operation import (
     CreateInstance,
     PlatformOperation,
     PullImage,
+    RemoveImage,
     RemoveInstance,
     RestartInstance,
     StartInstance,
@@ -33,6 +34,7 @@ def plan(desired: Desired, observed: Observation) -> tuple[PlatformOperation, ..
         *_restarts(diff),
         *_stops(diff, routed),
         *_removals(diff, routed),
+        *_image_removals(desired, observed),
     )
 
 
@@ -112,4 +114,14 @@ def _removals(diff: InstanceDiff, routed: frozenset[str]) -> list[PlatformOperat
         for instance in diff.surplus
         # What a person started by hand is stopped and left to that person.
         if instance.state not in UP and instance.address not in routed and not instance.adopted
+    ]
+
+
+def _image_removals(desired: Desired, observed: Observation) -> list[PlatformOperation]:
+    """Images of ours that nothing needs: those that were seen, and nobody wants at the same time."""
+    wanted = {image.reference for image in wanted_images(desired)}
+    return [
+        RemoveImage(image, "no revision that is kept runs it")
+        for image in desired.surplus_images
+        if image.reference not in wanted and _present(image, observed)
     ]

@@ -9,6 +9,7 @@ from tidegate.model.operation import (
     GatewayOperation,
     PlatformOperation,
     PullImage,
+    RemoveImage,
     RemoveInstance,
     RestartInstance,
     StartGateway,
@@ -43,6 +44,11 @@ def plan_instances(desired: Desired, observed: Observation) -> tuple[PlatformOpe
         if instance.state in UP and instance.address not in busy:
             plan.append(StopInstance(instance.name, 10.0, because))
     plan += [RemoveInstance(i.name, "nothing wants it any more") for i in diff.surplus if i.state not in UP]
+    plan += [
+        RemoveImage(image, "no revision that is kept runs it")
+        for image in desired.surplus_images
+        if seen.get(image.reference) is ImageState.PRESENT
+    ]
     return tuple(plan)
 
 

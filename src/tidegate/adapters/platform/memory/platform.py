@@ -20,6 +20,7 @@ from tidegate.model.operation import (
     GatewayOperation,
     PlatformOperation,
     PullImage,
+    RemoveImage,
     RemoveInstance,
     RestartInstance,
     StartGateway,
@@ -48,6 +49,10 @@ class MemoryPlatform:
             else ObservedImage(i.reference, ImageState.FAILED, detail=world.images[i.reference])
             for i in desired.images
         )
+        gone = (i for i in desired.surplus_images if i.reference in world.removed)
+        there = (i for i in desired.surplus_images if i.reference not in world.removed)
+        images += tuple(ObservedImage(i.reference, ImageState.ABSENT) for i in gone)
+        images += tuple(ObservedImage(i.reference, ImageState.PRESENT, i.config_digest) for i in there)
         mine = [c for c in world.containers.values() if c.key == desired.key]
         return Observation(world.now, images=images, instances=tuple(self._observed(c) for c in mine))
 
@@ -86,6 +91,11 @@ class MemoryPlatform:
         match operation:
             case PullImage(image, _):
                 world.images.setdefault(image.reference, "present")
+            case RemoveImage(image, _):
+                used = (c for c in world.containers.values() if c.revision.release.image.reference == image.reference)
+                if user := next(used, None):
+                    raise EngineError(f"image {image.reference} is in use by {user.name}")
+                world.removed.add(image.reference)
             case CreateInstance(key, goal, _):
                 if goal.name not in world.containers:
                     self._create(key, goal.name, operation)

@@ -82,6 +82,7 @@ class World:
     reachable: bool = True
     containers: dict[str, Container] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
+    removed: set[str] = field(default_factory=set)
     gateway_running: bool = False
     routes: dict[AgentKey, tuple[RouteGoal, ...]] = field(default_factory=dict)
     counts: dict[AgentKey, dict[int, Count]] = field(default_factory=dict)

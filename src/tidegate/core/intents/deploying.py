@@ -1,0 +1,172 @@
+"""Releases begin: deploy, undo, retry, and whatever waits in line."""
+
+from dataclasses import replace
+
+from tidegate.core import admission, way_back
+from tidegate.core.admission import Way
+from tidegate.core.intents import steering
+from tidegate.core.intents.keeping import nothing_under_way
+from tidegate.core.refusal import RefusedError
+from tidegate.model.event import Event, EventKind
+from tidegate.model.intent import Deploy, Intent
+from tidegate.model.release import Revision
+from tidegate.model.rollout import AgentState, Phase, Queued, Rollout
+
+
+def deploy(state: AgentState, intent: Intent, action: Deploy, now: float) -> tuple[AgentState, str]:
+    under_way = state.active.candidate if state.active else None
+    if under_way and under_way.release.id == action.release.id and under_way.workload == action.workload:
+        return state, f"revision {under_way.title} is under way already; carrying on"
+    match admission.admit(state, intent, action, now):
+        case Way.QUEUE:
+            return admission.enqueue(state, Queued(action, intent.by, intent.at, intent.reason), _for_what(state))
+        case Way.SUPERSEDE:
+            assert state.active is not None
+            title = state.active.candidate.title
+            why = f"superseded by {action.release.version}"
+            state, _ = steering.abort(state, replace(intent, reason=why), now)
+            queued = Queued(action, intent.by, intent.at, intent.reason)
+            return admission.enqueue(state, queued, f"until revision {title} is back to stable: {why}")
+        case Way.BEGIN:
+            return _start(state, intent, action, now)
+
+
+def _for_what(state: AgentState) -> str:
+    if state.active is not None:
+        return f"for the end of revision {state.active.candidate.title}"
+    return f"until somebody acknowledges: {state.held.because}" if state.held else "for its turn"
+
+
+def next_in_line(state: AgentState, now: float) -> tuple[AgentState, tuple[Event, ...]]:
+    """Begin with what waits, once nothing is under way and nobody holds it back."""
+    queued = state.queued
+    held = queued is not None and queued.action.automatic and state.held is not None
+    if queued is None or state.active is not None or held:
+        return state, ()
+    intent = Intent("", state.key, queued.action, queued.by, queued.at, queued.reason)
+    try:
+        admission.unlocked(state, queued.by, now)
+    except RefusedError:
+        return state, ()
+    emptied = replace(state, queued=None)
+    try:
+        admission.admit(emptied, intent, queued.action, now)
+        after, because = _start(emptied, intent, queued.action, now)
+        kind = EventKind.INTENT
+    except RefusedError as refusal:
+        after, because, kind = emptied, f"{queued.action.release.version} no longer waits: {refusal}", EventKind.REFUSED
+    data = {"by": queued.by, "action": "deploy", "reason": queued.reason}
+    number = after.rollout.candidate.number if after.rollout else None
+    return after, (Event(now, state.key, kind, because, number, data),)
+
+
+def _start(state: AgentState, intent: Intent, action: Deploy, now: float) -> tuple[AgentState, str]:
+    stable = state.stable
+    if stable and stable.release.id == action.release.id and stable.workload == action.workload:
+        return state, f"revision {stable.title} already runs exactly this; nothing to do"
+    way = way_back.by_release(state, action.release, action.workload, action.rollback.window, now)
+    revision = Revision(
+        state.next_revision,
+        state.key.environment,
+        action.release,
+        action.workload,
+        undo_of=way.undo_of if way else None,
+        warm=way.warm if way else None,
+        created_at=now,
+        by=intent.by,
+        reason=intent.reason,
+    )
+    rollout = Rollout(
+        rollout_id(state, revision),
+        revision,
+        action.strategy,
+        action.analysis,
+        action.rollback,
+        now,
+        fast=bool(way),
+        policy=action.policy,
+        asked_by=intent.by,
+        freeze_overridden_by=intent.by if action.override_freeze else "",
+    )
+    state = way_back.taken_over(state, way) if way else state
+    if action.policy.notify != state.endpoints:
+        state = replace(state, endpoints=action.policy.notify, told_since=now)
+    replicas = state.replicas if stable else action.workload.replicas
+    if stable and action.workload.replicas != stable.workload.replicas:
+        replicas = action.workload.replicas
+    because = f"revision {revision.title} begins" + (f": {way.because}" if way else "")
+    return _begin(replace(state, replicas=max(replicas, 1)), rollout, now), because
+
+
+def rollout_id(state: AgentState, revision: Revision) -> str:
+    """Name of a rollout: one a revision."""
+    return f"{state.key}.r{revision.number}"
+
+
+def _begin(state: AgentState, rollout: Rollout, now: float) -> AgentState:
+    rollout = replace(rollout, phase_since=now, cursor_since=now, because="the rollout begins")
+    return replace(state, rollout=rollout, next_revision=rollout.candidate.number + 1, decommissioned=False)
+
+
+def undo(state: AgentState, intent: Intent, to_revision: int | None, now: float) -> tuple[AgentState, str]:
+    if state.active is not None:
+        if to_revision is None:
+            return steering.abort(state, intent, now)
+        nothing_under_way(state, "undo without a revision takes it back; then undo --to-revision")
+    earlier = [revision for revision in state.history if revision is not state.history[-1]]
+    if to_revision is not None:
+        earlier = [revision for revision in state.history if revision.number == to_revision]
+    if not earlier:
+        kept = ", ".join(str(revision.number) for revision in state.history[:-1]) or "none"
+        raise RefusedError(f"there is no such earlier revision to go back to; kept: {kept}")
+    goal = earlier[-1]
+    if state.stable and way_back.same(state.stable, goal.release, goal.workload):
+        raise RefusedError(f"revision {state.stable.title} is what runs now")
+    last = state.rollout
+    assert last is not None
+    way = way_back.to(state, goal, last.rollback.window, now)
+    revision = replace(
+        goal,
+        number=state.next_revision,
+        undo_of=way.undo_of,
+        warm=way.warm,
+        created_at=now,
+        by=intent.by,
+        reason=intent.reason,
+    )
+    rollout = Rollout(
+        rollout_id(state, revision),
+        revision,
+        last.strategy,
+        last.analysis,
+        last.rollback,
+        now,
+        fast=way.fast,
+        policy=last.policy,
+        asked_by=intent.by,
+    )
+    return _begin(way_back.taken_over(state, way), rollout, now), f"revision {revision.title} begins: {way.because}"
+
+
+def retry(state: AgentState, intent: Intent, override_quarantine: bool, now: float) -> tuple[AgentState, str]:
+    last = state.rollout
+    if last is None or last.phase not in (Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED):
+        raise RefusedError("there is no rollout that went back and could be tried again")
+    admission.unlocked(state, intent.by, now)
+    overridden = override_quarantine and bool(intent.reason)
+    admission.not_rejected(state, last.candidate.release.image, last.candidate.workload, overridden)
+    revision = replace(
+        last.candidate, number=state.next_revision, warm=None, created_at=now, by=intent.by, reason=intent.reason
+    )
+    rollout = Rollout(
+        rollout_id(state, revision),
+        revision,
+        last.strategy,
+        last.analysis,
+        last.rollback,
+        now,
+        fast=last.fast,
+        policy=last.policy,
+        asked_by=intent.by,
+    )
+    return _begin(state, rollout, now), f"revision {revision.title} begins: {last.candidate.number} once more"

@@ -1,0 +1,73 @@
+"""Releases that were rejected stay out until somebody says otherwise. Pure.
+
+A release is told by its image and its configuration: another configuration of the same image may be tried, and so may
+the same configuration with another image.
+"""
+
+from dataclasses import replace
+
+from tidegate.model import codec
+from tidegate.model.release import Image
+from tidegate.model.rollout import AgentState, Phase, Rollout
+from tidegate.model.standing import HeldBack, Quarantined
+from tidegate.model.workload import Workload, fingerprint
+
+MOST = 200
+"""Entries kept; the oldest go first."""
+
+
+def configuration_of(workload: Workload) -> str:
+    """What tells one configuration from another; the image's name is not part of it."""
+    return fingerprint(codec.dump(replace(workload, image="")))
+
+
+def same_image(one: Image, two: Image) -> bool:
+    """Whether two images have the same content, as far as both sides know: like is compared with like."""
+    if one.config_digest and two.config_digest:
+        return one.config_digest == two.config_digest
+    if one.manifest_digest and two.manifest_digest:
+        return one.manifest_digest == two.manifest_digest
+    return one.reference == two.reference
+
+
+def find(state: AgentState, image: Image, workload: Workload) -> Quarantined | None:
+    """The entry that keeps this release out."""
+    configuration = configuration_of(workload)
+    return next(
+        (one for one in state.quarantine if one.configuration == configuration and same_image(one.image, image)), None
+    )
+
+
+def after(state: AgentState, rollout: Rollout, now: float) -> AgentState:
+    """The state after a rollout's end: what was rejected is kept out, what was promoted in spite of that is not.
+
+    Aborted by a person is not rejected, nor is what never ran because its image could not be had.
+    """
+    candidate = rollout.candidate
+    entry = find(state, candidate.release.image, candidate.workload)
+    if rollout.phase is Phase.PROMOTED:
+        return replace(state, quarantine=tuple(one for one in state.quarantine if one is not entry))
+    if rollout.phase not in (Phase.ROLLED_BACK, Phase.FAILED):
+        return state
+    because = rollout.fault.partition("\n")[0]
+    if rollout.policy.hold_after_rollback:
+        why = f"revision {candidate.title} went back: {because}"
+        state = replace(state, held=state.held or HeldBack(why, now, candidate.number))
+    if rollout.turned_at is Phase.PREPARING or candidate.undo_of is not None:
+        return state
+    new = Quarantined(
+        candidate.release.image,
+        configuration_of(candidate.workload),
+        candidate.release.version,
+        candidate.number,
+        because,
+        now,
+    )
+    kept = tuple(one for one in state.quarantine if one is not entry)
+    return replace(state, quarantine=(*kept, new)[-MOST:])
+
+
+def lift(state: AgentState, revision: int) -> tuple[AgentState, Quarantined | None]:
+    """Without the entry of that revision; None when there is none."""
+    entry = next((one for one in state.quarantine if one.revision == revision), None)
+    return replace(state, quarantine=tuple(one for one in state.quarantine if one is not entry)), entry
