@@ -28,6 +28,7 @@ BEYOND_SCHEMA = (
     *("success_threshold out", "another spelling", "two routes", "is taken by two", "knows no requests"),
     *(
         "weights rise",
+        "unknown name",
         "nothing could move",
         "or a percentage",
         "says nothing",
