@@ -1,5 +1,6 @@
 #!/bin/sh
-# All tests, the fast directories first; ends at the first group that fails. Arguments go to pytest; where they name a
+# All tests, the fast directories first, on two processes (each with engines of its own); ends at the first group that
+# fails. Arguments go to pytest; where they name a
 # path below tests/, only that is run.
 set -eu
 cd "$(dirname "$0")/.."
@@ -14,7 +15,7 @@ for group in "unit property" "contract" "scenario" "e2e"; do
     [ -n "$paths" ] || continue
     echo "== $group" >&2
     # shellcheck disable=SC2086 - a list of paths
-    .venv/bin/python -m pytest -q $paths "$@" || {
+    .venv/bin/python -m pytest -q -n 2 --dist loadfile $paths "$@" || {
         code=$?
         [ $code = 5 ] || exit $code # 5: nothing here matches the arguments
     }
