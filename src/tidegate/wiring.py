@@ -70,6 +70,7 @@ class Toolbox:
     def _docker_site(self, books: "Books", environment: "Environment", folder: Path) -> "Site":
         from tidegate.adapters.gateway.container import Options
         from tidegate.adapters.gateway.envoy import EnvoyGateway, Writer
+        from tidegate.adapters.notify.notifier import NoticeSender
         from tidegate.adapters.platform.docker.client import Engine
         from tidegate.adapters.platform.docker.options import DockerOptions
         from tidegate.adapters.platform.docker.platform import DockerPlatform
@@ -89,7 +90,17 @@ class Toolbox:
         gateway = EnvoyGateway(docker, Options(), Writer(authority=self.location()))
         store = OnePlace(books.store, environment.name)
         heartbeats = self._centre(books, platform.network.host_address, port) if port else None
-        ports = Ports(platform, gateway, store, books.journal, WallClock(), heartbeats)
+        ports = Ports(
+            platform,
+            gateway,
+            store,
+            books.journal,
+            WallClock(),
+            heartbeats,
+            books.switches,
+            books.outbox,
+            NoticeSender(Secrets(folder, self.environ), self.environ),
+        )
         return DockerSite(ports, platform, gateway, docker)
 
     def _centre(self, books: "Books", network: "NetworkAddress", port: int) -> "Centre":
@@ -126,7 +137,11 @@ class Toolbox:
             self._world = world, PacedClock(world)
         world, clock = self._world
         store = OnePlace(books.store, environment.name)
-        return MemorySite(Ports(MemoryPlatform(world, clock), MemoryGateway(world), store, books.journal, clock))
+        return MemorySite(
+            Ports(
+                MemoryPlatform(world, clock), MemoryGateway(world), store, books.journal, clock, switches=books.switches
+            )
+        )
 
     def scenarios(self) -> Mapping[str, str]:
         """What simulate can play."""
@@ -206,6 +221,8 @@ class DockerSite:
 
     async def close(self) -> None:
         """Let go of connections."""
+        if self.ports.notifier is not None:
+            await self.ports.notifier.close()
         await self.ports.gateway.close()
         await self.platform.close()
         await self.docker.close()

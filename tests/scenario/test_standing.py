@@ -91,7 +91,7 @@ async def test_automatic_deliveries_are_held_after_a_rollback_until_acknowledged
 
 
 async def test_the_hold_is_a_matter_of_policy(tmp_path: Path) -> None:
-    tide = await Tidegate.begin(tmp_path / "t.db", BAD, policy=Policy(hold_after_rollback=False))
+    tide = await Tidegate.begin(tmp_path / "t.db", BAD, rollback=Rollback(hold=False))
     await tide.deployed("1.0.0")
     await tide.deployed("1.1.0")
     assert (await tide.answer(await tide.deploy("1.2.0", automatic=True))).accepted

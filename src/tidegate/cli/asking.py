@@ -14,7 +14,7 @@ from tidegate.controller.preview import preview
 from tidegate.core import notices
 from tidegate.core.transitions import TONES
 from tidegate.model.errors import ConflictError, Exit
-from tidegate.model.intent import Abort, Action, Answer, Deploy, Intent, Promote, Resume, Undo
+from tidegate.model.intent import Abort, Action, Answer, Approve, Deploy, Intent, Promote, Reject, Resume, Undo
 from tidegate.model.rollout import Phase, Rollout
 
 ANSWER_S = 30.0
@@ -39,7 +39,7 @@ async def ask_rollout(desk: Desk, site: Site, action: Action | None, asking: Ask
     No action: only carry on with what is under way. Where another controller decides, a person's word to its rollout
     is given and not waited for.
     """
-    word = isinstance(action, Promote | Resume)
+    word = isinstance(action, Promote | Resume | Approve)
 
     def goal(progress: Progress) -> bool:
         rollout = _concerned(progress)
@@ -50,7 +50,7 @@ async def ask_rollout(desk: Desk, site: Site, action: Action | None, asking: Ask
         return waiting or (rollout.phase.ended and (drained or not progress.deciding))
 
     result = await _follow(desk, site, action, asking, goal, ROLLOUT_S)
-    return _tell_rollout(desk, result, wanted_back=isinstance(action, Undo | Abort))
+    return _tell_rollout(desk, result, wanted_back=isinstance(action, Undo | Abort | Reject))
 
 
 async def ask_short(desk: Desk, site: Site, action: Action, asking: Asking, done: Goal | None = None) -> int:

@@ -9,8 +9,12 @@ from tidegate.cli.options import Where, Who
 
 if TYPE_CHECKING:
     from tidegate.cli.asking import Asking
+    from tidegate.cli.releases import Insisting
     from tidegate.model.intent import Action
 
+OverrideQuarantine = Annotated[
+    bool, typer.Option("--override-quarantine", help="A release that was rejected before; needs --reason.")
+]
 Wait = Annotated[bool, typer.Option("--wait", help="Stay and watch while the rollout waits for a person.")]
 
 
@@ -36,6 +40,16 @@ def deploy(
     reason: options.Reason = "",
     by: options.By = "",
     wait: Wait = False,
+    override_quarantine: OverrideQuarantine = False,
+    override_freeze: Annotated[
+        bool, typer.Option("--override-freeze", help="Inside a freeze window too; needs --reason.")
+    ] = False,
+    lock_epoch: Annotated[
+        int | None, typer.Option("--lock-epoch", help="Only while the lock of this number holds.", metavar="N")
+    ] = None,
+    automatic: Annotated[
+        bool, typer.Option("--automatic", help="A trigger asks: held after a rollback until acknowledged.")
+    ] = False,
     timeout: options.Timeout = None,
     as_json: options.Json = False,
 ) -> None:
@@ -45,19 +59,23 @@ def deploy(
     """
     from tidegate.cli.asking import Asking
     from tidegate.cli.desk import perform
+    from tidegate.cli.releases import Insisting
 
     asking = Asking(Who(by, reason), timeout, wait)
-    perform(_deploy(ctx, Where(file, environment), release, asking, as_json))
+    insisting = Insisting(override_quarantine, override_freeze, lock_epoch, automatic)
+    perform(_deploy(ctx, Where(file, environment), (release, insisting), asking, as_json))
 
 
-async def _deploy(ctx: typer.Context, where: Where, name: str, asking: "Asking", as_json: bool) -> int:
+async def _deploy(
+    ctx: typer.Context, where: Where, what: "tuple[str, Insisting]", asking: "Asking", as_json: bool
+) -> int:
     from tidegate.cli.asking import ask_rollout
     from tidegate.cli.desk import open_desk
     from tidegate.cli.output import Output
     from tidegate.cli.releases import deploy_action
 
     async with open_desk(ctx.obj, where, Output(as_json)) as desk, desk.site() as site:
-        action = await deploy_action(desk, site, name, asking.who)
+        action = await deploy_action(desk, site, what[0], asking.who, what[1])
         await desk.books.journal.add_release(action.release)
         return await ask_rollout(desk, site, action, asking)
 
@@ -95,6 +113,7 @@ def retry(
     reason: options.Reason = "",
     by: options.By = "",
     wait: Wait = False,
+    override_quarantine: OverrideQuarantine = False,
     timeout: options.Timeout = None,
     as_json: options.Json = False,
 ) -> None:
@@ -103,7 +122,7 @@ def retry(
     from tidegate.model.intent import Retry
 
     asking = Asking(Who(by, reason), timeout, wait)
-    _begin(ctx, Where(file, environment, agent), Retry(), asking, as_json)
+    _begin(ctx, Where(file, environment, agent), Retry(override_quarantine), asking, as_json)
 
 
 def _begin(ctx: typer.Context, where: Where, action: "Action", asking: "Asking", as_json: bool) -> None:

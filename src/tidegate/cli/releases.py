@@ -1,6 +1,6 @@
 """From what a person names to a release, and from a release to the intent that deploys it."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from tidegate.cli.desk import Desk
 from tidegate.cli.options import Who
@@ -13,16 +13,41 @@ from tidegate.model.release import Provenance, Release
 from tidegate.model.source import REFERENCE
 
 
-async def deploy_action(desk: Desk, site: Site, name: str, who: Who) -> Deploy:
+@dataclass(frozen=True)
+class Insisting:
+    """What a person insists on; each needs a reason. `lock` is the epoch of a lock that must still hold."""
+
+    quarantine: bool = False
+    freeze: bool = False
+    lock: int | None = None
+    automatic: bool = False
+
+
+PLAINLY = Insisting()
+
+
+async def deploy_action(desk: Desk, site: Site, name: str, who: Who, on: Insisting = PLAINLY) -> Deploy:
     """What to ask for. Raises NotFoundError or UsageError that say what could be named instead."""
-    return action_of(desk, await find_release(desk, site, name, who))
+    return action_of(desk, await find_release(desk, site, name, who), on)
 
 
-def action_of(desk: Desk, release: Release) -> Deploy:
-    """The intent that deploys a release as the spec says: overlay, strategy, analysis, rollback."""
+def action_of(desk: Desk, release: Release, on: Insisting = PLAINLY) -> Deploy:
+    """The intent that deploys a release as the spec says: overlay, strategy, analysis, rollback, policy."""
     spec = desk.spec()
     workload = overlaid(release, spec.workload, desk.target.environment.workload)
-    return Deploy(release, workload, spec.strategy, spec.analysis, spec.rollback)
+    policy = desk.target.environment.policy
+    return Deploy(
+        release,
+        workload,
+        spec.strategy,
+        spec.analysis,
+        spec.rollback,
+        policy,
+        automatic=on.automatic,
+        override_quarantine=on.quarantine,
+        override_freeze=on.freeze,
+        lock_epoch=on.lock,
+    )
 
 
 async def find_release(desk: Desk, site: Site, name: str, who: Who) -> Release:

@@ -34,12 +34,15 @@ def promote(
     """
     from tidegate.model.intent import Promote
 
-    _say(ctx, Where(file, environment, agent), Promote(full), Who(by, reason), timeout, as_json)
+    say(ctx, Where(file, environment, agent), Promote(full), Who(by, reason), timeout, as_json)
 
 
 def pause(
     ctx: typer.Context,
     agent: options.Agent = "",
+    everything: Annotated[
+        bool, typer.Option("--all", help="Everything of this state: nothing begins, no weight rises.")
+    ] = False,
     file: options.File = None,
     environment: options.Place = "",
     reason: options.Reason = "",
@@ -48,14 +51,18 @@ def pause(
     as_json: options.Json = False,
 ) -> None:
     """Hold the rollout as it is, traffic and all."""
+    if everything:
+        _switch(ctx, Who(by, reason), True, as_json)
+        return
     from tidegate.model.intent import Pause
 
-    _say(ctx, Where(file, environment, agent), Pause(), Who(by, reason), timeout, as_json)
+    say(ctx, Where(file, environment, agent), Pause(), Who(by, reason), timeout, as_json)
 
 
 def resume(
     ctx: typer.Context,
     agent: options.Agent = "",
+    everything: Annotated[bool, typer.Option("--all", help="Turn pause --all off again.")] = False,
     file: options.File = None,
     environment: options.Place = "",
     reason: options.Reason = "",
@@ -64,9 +71,12 @@ def resume(
     as_json: options.Json = False,
 ) -> None:
     """Go on with a rollout that was paused or left."""
+    if everything:
+        _switch(ctx, Who(by, reason), False, as_json)
+        return
     from tidegate.model.intent import Resume
 
-    _say(ctx, Where(file, environment, agent), Resume(), Who(by, reason), timeout, as_json)
+    say(ctx, Where(file, environment, agent), Resume(), Who(by, reason), timeout, as_json)
 
 
 def abort(
@@ -82,10 +92,11 @@ def abort(
     """Traffic back to stable at once, then the rollout stops."""
     from tidegate.model.intent import Abort
 
-    _say(ctx, Where(file, environment, agent), Abort(), Who(by, reason), timeout, as_json)
+    say(ctx, Where(file, environment, agent), Abort(), Who(by, reason), timeout, as_json)
 
 
-def _say(ctx: typer.Context, where: Where, action: "Action", who: Who, timeout: float | None, as_json: bool) -> None:
+def say(ctx: typer.Context, where: Where, action: "Action", who: Who, timeout: float | None, as_json: bool) -> None:
+    """Give a person's word to the rollout under way."""
     from tidegate.cli.asking import Asking, ask_rollout, ask_short
     from tidegate.cli.desk import open_desk, perform
     from tidegate.cli.output import Output
@@ -100,5 +111,37 @@ def _say(ctx: typer.Context, where: Where, action: "Action", who: Who, timeout: 
             under_way = (await desk.state()).active
             left = isinstance(action, Resume) and under_way is not None and under_way.phase is not Phase.PAUSED
             return await ask_rollout(desk, site, None if left else action, asking)
+
+    perform(work())
+
+
+def _switch(ctx: typer.Context, who: Who, on: bool, as_json: bool) -> None:
+    """The switch for everything: whoever decides sees it at the next turn. It needs no controller to be set."""
+    from tidegate.cli.desk import perform
+    from tidegate.cli.output import Output
+    from tidegate.cli.views.lines import line
+
+    async def work() -> int:
+        import time
+
+        from tidegate.model.event import Event, EventKind
+        from tidegate.model.standing import PausedAll
+
+        output, books = Output(as_json), await ctx.obj.books()
+        try:
+            paused = PausedAll(who.name, time.time(), who.reason)
+            text = paused.because if on else f"everything may go on again, by {who.name}"
+            await books.switches.pause(paused if on else None)
+            keys = await books.store.keys()
+            await books.journal.append(
+                [Event(paused.at, key, EventKind.GATE, text, data={"by": who.name}) for key in keys]
+            )
+            if as_json:
+                output.data({"paused": on, "by": who.name, "reason": who.reason, "agents": [str(key) for key in keys]})
+            else:
+                output.lines([line(f"{text} ({len(keys)} agents)")])
+            return 0
+        finally:
+            await books.close()
 
     perform(work())

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tidegate.model.release import AgentKey, Image
     from tidegate.model.spec import Environment
     from tidegate.pipeline.deliver import Tools
-    from tidegate.ports import Journal, LeaseStore, Pulses, Store
+    from tidegate.ports import Journal, LeaseStore, Outbox, Pulses, Store, Switches
 
 
 class Books(Protocol):
@@ -32,6 +32,14 @@ class Books(Protocol):
     @property
     def pulses(self) -> "Pulses":
         """What agents reported."""
+
+    @property
+    def switches(self) -> "Switches":
+        """What holds for everything."""
+
+    @property
+    def outbox(self) -> "Outbox":
+        """How far receivers of notices were told."""
 
     async def close(self) -> None:
         """Let go of it."""

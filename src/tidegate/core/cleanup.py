@@ -61,7 +61,7 @@ def surplus(state: AgentState, needed_elsewhere: Iterable[str] = ()) -> tuple[Ow
 
 def wanted(state: AgentState) -> bool:
     """Whether what fell out is removed: by the policy, or because somebody asked."""
-    by_policy = state.rollout is None or state.rollout.policy.cleanup
+    by_policy = state.rollout is None or state.rollout.rollback.cleanup
     return state.cleaning or by_policy
 
 

@@ -50,7 +50,7 @@ def after(state: AgentState, rollout: Rollout, now: float) -> AgentState:
     if rollout.phase not in (Phase.ROLLED_BACK, Phase.FAILED):
         return state
     because = rollout.fault.partition("\n")[0]
-    if rollout.policy.hold_after_rollback:
+    if rollout.rollback.hold:
         why = f"revision {candidate.title} went back: {because}"
         state = replace(state, held=state.held or HeldBack(why, now, candidate.number))
     if rollout.turned_at is Phase.PREPARING or candidate.undo_of is not None:

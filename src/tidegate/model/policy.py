@@ -100,6 +100,4 @@ class Policy:
     gate: Gate | None = None
     freeze: tuple[FreezeWindow, ...] = ()
     on_new: OnNew = OnNew.REFUSE
-    hold_after_rollback: bool = True
-    cleanup: bool = True
     notify: tuple[Endpoint, ...] = ()

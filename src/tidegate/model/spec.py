@@ -214,6 +214,8 @@ class Rollback:
     """Limits of the hard facts, and what is kept for the way back. Seconds and counts.
 
     `heartbeat_deadline_s` is the silence allowed to an instance that reported once; 0: three of its own intervals.
+    `hold` lets automatic deliveries wait after a rollback until somebody acknowledges it. `cleanup` removes images of
+    ours that no kept revision needs.
     """
 
     ready_deadline_s: float = 30.0
@@ -223,6 +225,8 @@ class Rollback:
     history: int = 5
     window: int = 3
     monitor: tuple[Check, ...] = MONITOR
+    hold: bool = True
+    cleanup: bool = True
 
 
 @dataclass(frozen=True)
@@ -247,7 +251,10 @@ class Build:
 
 @dataclass(frozen=True)
 class Environment:
-    """A named place. `overlay` is merged into the workload's plain form by the rules of Compose's override files."""
+    """A named place. `overlay` is merged into the workload's plain form by the rules of Compose's override files.
+
+    `drill`: the way back may be rehearsed here.
+    """
 
     name: str
     platform: str = "docker"
@@ -255,6 +262,7 @@ class Environment:
     overlay: Mapping[str, Any] = field(default_factory=dict)
     workload: Workload = field(default_factory=Workload)
     policy: Policy = field(default_factory=Policy)
+    drill: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,6 @@
 """The top of tidegate.yaml: its keys, and how they become a Spec."""
 
 import re
-import shlex
 from typing import Any
 
 from tidegate.model.spec import Build, Source
@@ -9,11 +8,12 @@ from tidegate.model.workload import SecretRef
 from tidegate.spec.context import Context
 from tidegate.spec.health import PROBES
 from tidegate.spec.judging import ANALYSIS, ROLLBACK
-from tidegate.spec.kinds import WORDS, Pairs, choice, text
-from tidegate.spec.mounts import host_path
+from tidegate.spec.kinds import Pairs, choice, flag, text
+from tidegate.spec.policy import FREEZE, GATE, NOTIFY, ON_NEW
 from tidegate.spec.routes import ROUTES
+from tidegate.spec.secret import SECRET
 from tidegate.spec.service import SERVICE, WORKLOAD
-from tidegate.spec.shapes import INVALID, Either, Key, MapOf, Object, Record, Refused
+from tidegate.spec.shapes import Key, MapOf, Object, Record, Refused
 from tidegate.spec.strategies import STRATEGY
 
 PLATFORMS = ("docker", "memory")
@@ -88,36 +88,6 @@ BUILD = Object(
 )
 
 
-def _secret(record: Record, context: Context) -> object:
-    match record:
-        case {"file": str(path)}:
-            return "file", host_path(path, record.at("file"))
-        case {"environment": str(name)}:
-            return "environment", name
-        case {"command": str(command)}:
-            return "command", command
-        case {"command": tuple(words)} if words:
-            return "command", shlex.join(words)
-    return INVALID
-
-
-SECRET = Object(
-    "secret",
-    "Where a variable's value comes from, just before an instance is created. The value is never stored or printed.",
-    (
-        Key("file", text("a path"), "A file; a final newline is taken off."),
-        Key("environment", text("a variable's name", r"[A-Za-z_][A-Za-z0-9_]*"), "A variable of the controller's."),
-        Key(
-            "command",
-            Either("a command", scalar=text("a command"), sequence=WORDS, hint="write vault read ..."),
-            "A command whose output it is.",
-        ),
-    ),
-    one_of=("file", "environment", "command"),
-    build=_secret,
-    hidden=True,
-    expected="where the value comes from: {file: ...}, {environment: ...} or {command: ...}",
-)
 OVERLAY = Object(
     "overlay",
     "Workload keys for this environment, merged over workload by the rules of Compose's override files.",
@@ -146,6 +116,11 @@ ENVIRONMENT = Object(
         ),
         Key("routes", ROUTES, "Replaces the routes at the top.", "those at the top"),
         Key("probes", PROBES, "Replaces the probes at the top, each by itself.", "those at the top"),
+        Key("gate", GATE, "A person's yes before any rollout here.", "none"),
+        Key("freeze", FREEZE, "Replaces the freeze windows at the top.", "those at the top"),
+        Key("notify", NOTIFY, "Replaces the receivers at the top.", "those at the top"),
+        Key("on_new", ON_NEW, "Replaces on_new at the top.", "that at the top"),
+        Key("drill", flag(), "tidegate drill may rehearse the way back here.", "false"),
     ),
     may_be_empty=True,
     belongs={
@@ -175,6 +150,15 @@ TOP = Object(
         Key("strategy", STRATEGY, "How traffic moves to a release.", "canary"),
         Key("analysis", ANALYSIS, "What is watched.", "more than 2 % errors, where there are routes"),
         Key("rollback", ROLLBACK, "Limits of the hard facts.", "see below"),
+        Key("freeze", FREEZE, "Times in which no rollout begins and no weight rises.", "none"),
+        Key("notify", NOTIFY, "Who is told of every end.", "nobody"),
+        Key(
+            "on_new",
+            ON_NEW,
+            "A new release during a rollout: refuse it, let the newest wait (queue), or abort the one under way first "
+            "(supersede).",
+            "refuse",
+        ),
     ),
     refused={
         "services": Refused("this is a compose file's key: write workload: {compose: compose.yaml, service: NAME}")
@@ -184,6 +168,8 @@ TOP = Object(
         "replicas": "workload.deploy.replicas",
         "image": "workload.image",
         "canary": "strategy.canary",
+        "gate": "environments.NAME.gate, or a step of strategy.canary",
+        "monitor": "rollback.monitor",
         "steps": "strategy.canary.steps",
         "metrics": "analysis.metrics",
         "readiness": "probes.readiness",

@@ -14,6 +14,7 @@ from tidegate.model.spec import (
 )
 from tidegate.spec.context import Context, did_you_mean
 from tidegate.spec.kinds import choice, duration, flag, free, number, text, whole
+from tidegate.spec.policy import MONITOR_TABLE
 from tidegate.spec.scalars import duration_text
 from tidegate.spec.shapes import INVALID, Key, ListOf, Object, Record, own
 
@@ -165,6 +166,9 @@ def _rollback(record: Record, context: Context) -> Rollback:
         heartbeat_deadline_s=record.get("heartbeat_deadline", default.heartbeat_deadline_s),
         history=record.get("history", default.history),
         window=record.get("window", default.window),
+        monitor=record.get("monitor", default.monitor),
+        hold=record.get("hold", default.hold),
+        cleanup=record.get("cleanup", default.cleanup),
     )
 
 
@@ -200,6 +204,9 @@ ROLLBACK = Object(
             str(_DEFAULT.window),
             aliases=("rollbackWindow",),
         ),
+        Key("monitor", MONITOR_TABLE, "What a rollback is watched by; see below.", "one row a check"),
+        Key("hold", flag(), "After a rollback automatic deliveries wait for tidegate acknowledge.", "true"),
+        Key("cleanup", flag(), "Remove images that we brought and that no kept revision needs.", "true"),
     ),
     build=_rollback,
 )

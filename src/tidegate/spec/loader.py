@@ -14,6 +14,7 @@ from tidegate.spec.context import Context, Variable, Where
 from tidegate.spec.document import Node, parse_yaml
 from tidegate.spec.format import OVERLAY, TOP, secret_refs
 from tidegate.spec.merge import merge
+from tidegate.spec.policy import policy_of
 from tidegate.spec.shapes import INVALID, Record
 from tidegate.spec.variables import fill_in, with_dotenv
 
@@ -119,6 +120,8 @@ def _environments(root: Node, record: Record, context: Context) -> dict[str, Env
             endpoint=settings.get("endpoint", ""),
             overlay=plain,
             workload=complete,
+            policy=policy_of(record, settings, context),
+            drill=settings.get("drill", False),
         )
     return result
 

@@ -3,12 +3,14 @@
 import re
 from typing import Any
 
+from tidegate.model.policy import Gate
 from tidegate.model.spec import Analyse, Pause, SetMirror, SetRoute, SetScale, SetWeight
 from tidegate.model.traffic import Match, MatchKind, MatchOn, Preview, Sticky
 from tidegate.spec.context import Context
 from tidegate.spec.document import Node
 from tidegate.spec.health import HTTP_PATH
 from tidegate.spec.kinds import PORT, duration, free, text, whole
+from tidegate.spec.policy import GATE
 from tidegate.spec.shapes import INVALID, Key, Object, Record, mismatch, own
 
 GROUP_HEADER = "x-user-group"
@@ -209,6 +211,8 @@ def _step(record: Record, context: Context) -> object:
             return SetMirror(percent), record.node.where
         case {"analyse": float(seconds)}:
             return Analyse(seconds), record.node.where
+        case {"gate": Gate() as gate}:
+            return gate, record.node.where
     found = next((record[name] for name in ("pause", "set_route", "set_scale") if name in record), INVALID)
     return found if found is INVALID else (found, record.node.where)
 
@@ -225,7 +229,8 @@ STEP = Object(
         Key(
             "analyse", duration(0.001), "Watch this long; go on only when every verdict is pass.", aliases=("analyze",)
         ),
+        Key("gate", GATE, "Wait for a named person's approval (tidegate approve)."),
     ),
-    one_of=("set_weight", "set_route", "mirror", "set_scale", "pause", "analyse"),
+    one_of=("set_weight", "set_route", "mirror", "set_scale", "pause", "analyse", "gate"),
     build=_step,
 )

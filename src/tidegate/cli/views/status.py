@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tidegate.cli.views.lines import Line, Node, Span, first_line, line, span_of, tree
+from tidegate.cli.views.standing import MonitorRow, monitor_node, monitor_rows, standing_of
 from tidegate.core.transitions import TONES
 from tidegate.core.view import effective_phase
 from tidegate.model.observation import InstanceState, Observation, ObservedInstance
@@ -85,6 +86,8 @@ class Status:
     metrics: tuple[MetricRow, ...]
     decommissioned: bool
     at: float
+    monitor: tuple[MonitorRow, ...] = ()
+    standing: tuple[str, ...] = ()
 
 
 def status_of(state: AgentState, observed: Observation | None, now: float) -> Status:
@@ -104,6 +107,8 @@ def status_of(state: AgentState, observed: Observation | None, now: float) -> St
         metrics=tuple(_metrics(rollout)) if rollout else (),
         decommissioned=state.decommissioned,
         at=now,
+        monitor=monitor_rows(rollout.monitor) if rollout else (),
+        standing=standing_of(state, now),
     )
 
 
@@ -233,6 +238,9 @@ def _children(status: Status) -> Iterable[Node]:
         yield Node(line(Span(f"the engine does not answer: {status.detail}", "red")))
     if status.rollout is not None:
         yield _rollout_node(status.rollout, status.at)
+    if status.monitor:
+        yield monitor_node(status.monitor)
+    yield from (Node(line(Span(text, "yellow"))) for text in status.standing)
     for track in status.tracks:
         yield Node(_track_line(track), tuple(Node(_instance_line(one)) for one in track.instances))
     if status.analysis and status.rollout is not None and status.rollout.ended_at is None:
