@@ -20,7 +20,7 @@ from tidegate.controller.session import Session, Snapshot
 from tidegate.model import intent as intents
 from tidegate.model.release import AgentKey, Image, Release
 from tidegate.model.rollout import AgentState
-from tidegate.model.spec import Analyse, Analysis, Canary, Rollback, SetWeight, ThresholdMetric
+from tidegate.model.spec import Analyse, Analysis, Canary, Rollback, SetWeight, Strategy, ThresholdMetric
 from tidegate.model.workload import Probe, ProbeKind, Route, Workload
 
 KEY = AgentKey("web", "prod")
@@ -89,11 +89,13 @@ class Real:
         """A command's session."""
         return Session(KEY, self.ports, self.state.lease)
 
-    async def deploy(self, workload: Workload, version: str, timeout_s: float = 60.0) -> AgentState:
+    async def deploy(
+        self, workload: Workload, version: str, timeout_s: float = 60.0, strategy: Strategy = STRATEGY
+    ) -> AgentState:
         """Deploy and see it through to its end."""
         base = replace(workload, image=self.image)
         release = Release(f"id-{version}", KEY.agent, version, Image(self.image), base)
-        return await self.ask(intents.Deploy(release, base, STRATEGY, WATCH, Rollback()), timeout_s)
+        return await self.ask(intents.Deploy(release, base, strategy, WATCH, Rollback()), timeout_s)
 
     async def ask(self, action: intents.Action, timeout_s: float = 60.0) -> AgentState:
         """Ask something and wait until it was answered and nothing is under way."""

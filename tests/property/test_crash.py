@@ -12,11 +12,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.memory import KEY, Tidegate, finished, workload
+from tests.memory import KEY, QUICK, Tidegate, finished, workload
 from tidegate.adapters.platform.memory.world import Behaviour, World
+from tidegate.model.intent import Undo
 from tidegate.model.observation import InstanceState
 from tidegate.model.operation import ApplyRoutes, Operation, RemoveInstance, StopInstance
 from tidegate.model.rollout import Phase
+from tidegate.model.spec import Analyse, BlueGreen, Canary, Rolling, SetMirror, SetRoute, SetWeight, Strategy
+from tidegate.model.traffic import Match, MatchOn, Preview, Sticky
 
 VERSIONS = {
     "healthy": Behaviour(),
@@ -25,6 +28,15 @@ VERSIONS = {
     "never-ready": Behaviour(ready_after_s=None),
 }
 ENDS = {"healthy": Phase.PROMOTED}
+PREVIEW = 9090
+ROUTED = (SetRoute((Match(MatchOn.HEADER, "yes", "x-test"),)), SetMirror(20), Analyse(2.0), SetWeight(50))
+STRATEGIES: dict[str, Strategy] = {
+    "canary": QUICK,
+    "canary-routed": Canary(ROUTED, Sticky(cookie="lane"), bake_s=3.0, keep_s=2.0, drain_s=3.0),
+    "rolling": Rolling(max_surge="1", min_ready_s=0.5, bake_s=3.0, drain_s=2.0),
+    "rolling-stop-first": Rolling(max_surge="0", max_unavailable="1", bake_s=3.0, drain_s=2.0),
+    "blue-green": BlueGreen(Preview(PREVIEW), analyse_s=2.0, mirror=20, bake_s=3.0, keep_s=2.0, drain_s=2.0),
+}
 POINTS = st.lists(st.tuples(st.integers(1, 30), st.sampled_from(["before", "after"])), min_size=1, max_size=3)
 
 
@@ -59,17 +71,23 @@ class Assassin:
             case StopInstance(name) | RemoveInstance(name) if name in self.world.containers:
                 address = self.world.containers[name].address
                 for goal in self.world.routes.get(KEY, ()):
-                    assert not any(b.weight and e.address == address for b in goal.backends for e in b.endpoints)
+                    for backend in goal.backends:
+                        reached = backend.revision in goal.targets
+                        assert not (reached and any(e.address == address for e in backend.endpoints))
 
 
-async def rollout_with_crashes(path: Path, version: str, points: list[tuple[int, str]], routes: bool = True) -> None:
-    tide = await Tidegate.begin(path, VERSIONS, base=workload(replicas=2, routes=routes))
+async def rollout_with_crashes(
+    path: Path, version: str, points: list[tuple[int, str]], routes: bool = True, strategy: str = "canary"
+) -> None:
+    base = workload(replicas=2, routes=routes)
+    tide = await Tidegate.begin(path, VERSIONS, base=base, strategy=STRATEGIES[strategy])
+    tide.world.rates[PREVIEW] = 5.0
     await tide.deployed("1.0.0")
     await tide.deploy(version)
     tide.world.on_call = Assassin(tide.world, points)
     for _ in range(len(points) + 1):
         try:
-            turn = await tide.play(finished, limit_s=300)
+            turn = await tide.play(lambda turn: finished(turn) and not turn.decision.state.retiring, limit_s=300)
             break
         except Killed:
             await tide.restart()
@@ -83,18 +101,59 @@ async def rollout_with_crashes(path: Path, version: str, points: list[tuple[int,
     await tide.state.close()
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
-@given(version=st.sampled_from(sorted(VERSIONS)), points=POINTS, routes=st.booleans())
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@given(
+    version=st.sampled_from(sorted(VERSIONS)),
+    points=POINTS,
+    routes=st.booleans(),
+    strategy=st.sampled_from(sorted(STRATEGIES)),
+)
 def test_a_killed_controller_converges_to_the_same_end(
-    version: str, points: list[tuple[int, str]], routes: bool
+    version: str, points: list[tuple[int, str]], routes: bool, strategy: str
 ) -> None:
     if version == "errors" and not routes:
         routes = True
     with tempfile.TemporaryDirectory() as folder:
-        asyncio.run(rollout_with_crashes(Path(folder) / "t.db", version, points, routes))
+        asyncio.run(rollout_with_crashes(Path(folder) / "t.db", version, points, routes, strategy))
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("call", range(1, 6))
 async def test_the_first_calls_of_a_rollout(tmp_path: Path, call: int, when: str) -> None:
     await rollout_with_crashes(tmp_path / "t.db", "errors", [(call, when)])
+
+
+async def undo_with_crashes(path: Path, points: list[tuple[int, str]], keep_s: float) -> None:
+    strategy = BlueGreen(bake_s=1.0, keep_s=keep_s, drain_s=1.0)
+    tide = await Tidegate.begin(path, VERSIONS, base=workload(replicas=2), strategy=strategy)
+    await tide.deployed("1.0.0")
+    await tide.deployed("healthy")
+    await tide.play(lambda turn: turn.settled, limit_s=10)
+    await tide.ask(Undo())
+    tide.world.on_call = Assassin(tide.world, points)
+    for _ in range(len(points) + 1):
+        try:
+            turn = await tide.play(finished, limit_s=60)
+            break
+        except Killed:
+            await tide.restart()
+    state = turn.decision.state
+    assert state.rollout is not None
+    assert state.rollout.phase is Phase.PROMOTED
+    assert state.stable is not None
+    assert state.stable.title == "3 = undo to 1 (1.0.0)"
+    serving = {c.revision.release.version for c in tide.world.containers.values() if c.address in _routed(tide.world)}
+    assert serving == {"1.0.0"}
+    assert tide.world.lost == 0
+    await tide.state.close()
+
+
+def _routed(world: World) -> set[str]:
+    [goal] = world.routes[KEY]
+    return {e.address for b in goal.backends if b.weight for e in b.endpoints}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(("keep_s", "call"), [(60.0, 1), (0.0, 1), (0.0, 3), (0.0, 5)])
+async def test_an_undo_killed_half_way(tmp_path: Path, keep_s: float, call: int, when: str) -> None:
+    await undo_with_crashes(tmp_path / "t.db", [(call, when)], keep_s)

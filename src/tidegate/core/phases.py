@@ -15,6 +15,8 @@ from tidegate.model.verdict import Outcome
 
 
 def _preparing(view: View) -> Move | Note:
+    if view.rollout.candidate.warm is not None and view.candidates:
+        return Move(Phase.STARTING, "its instances still run")
     image, detail = view.image_state
     reference = view.rollout.candidate.release.image.reference
     if image is ImageState.FAILED:

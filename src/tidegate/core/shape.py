@@ -65,7 +65,10 @@ def _goals(state: AgentState, facts: Facts, shape: Shape) -> Iterator[tuple[Revi
     if rollout is not None:
         # While reverting, the candidate keeps what it has until no request goes there any more; nothing is made anew.
         kept = () if state.stable is None else candidate_names(rollout, facts)
-        for name in kept if rollout.phase is Phase.REVERTING else names(rollout.candidate, shape.candidate):
+        wanted = tuple(names(rollout.candidate, shape.candidate))
+        if rollout.candidate.warm is not None:  # what it takes over is never surplus, however little is known yet
+            wanted = tuple(dict.fromkeys((*wanted, *candidate_names(rollout, facts))))
+        for name in kept if rollout.phase is Phase.REVERTING else wanted:
             yield rollout.candidate, name, Run.RUNNING, f"revision {rollout.candidate.title} is {rollout.phase}"
     present = {instance.name for instance in facts.observation.instances}
     for leaving in state.retiring:
