@@ -1,5 +1,6 @@
 """deliver: from a commit to its end, promoted or taken back."""
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -8,6 +9,8 @@ from tidegate.cli import options
 from tidegate.cli.options import Where, Who
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from tidegate.cli.asking import Asking
     from tidegate.cli.desk import Desk
     from tidegate.cli.toolbox import Site
@@ -57,11 +60,34 @@ async def _deliver(
     async with open_desk(ctx.obj, where, Output(as_json)) as desk, desk.site() as site:
         spec = desk.spec()
         tools = site.tools(desk.books.journal)
-        what = await pipeline.plan(spec, desk.key, commit, tools.source)
         if dry_run:
-            return await _tell_plan(desk, site, what)
-        release = await pipeline.make(spec, what, asking.who.name, tools, lambda event: _tell(desk, event))
+            return await _tell_plan(desk, site, await pipeline.plan(spec, desk.key, commit, tools.source))
+        async with _looking(desk, site):
+            what = await pipeline.plan(spec, desk.key, commit, tools.source)
+            release = await pipeline.make(spec, what, asking.who.name, tools, lambda event: _tell(desk, event))
         return await ask_rollout(desk, site, action_of(desk, release), asking)
+
+
+@asynccontextmanager
+async def _looking(desk: "Desk", site: "Site") -> "AsyncIterator[None]":
+    """Meet the host while the image is made, so that connections are open when the rollout begins."""
+    import asyncio
+
+    from tidegate.model.desired import Desired
+
+    ports = site.ports
+    looks = [
+        asyncio.create_task(ports.gateway.observe(desk.key)),
+        asyncio.create_task(ports.platform.observe(Desired(desk.key))),
+        asyncio.create_task(ports.store.load(desk.key)),
+    ]
+    try:
+        yield
+        await asyncio.wait(looks)
+    finally:
+        for look in looks:
+            look.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
 
 
 def _tell(desk: "Desk", event: "Event") -> None:

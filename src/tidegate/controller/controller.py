@@ -19,6 +19,7 @@ from tidegate.model.errors import LeaseLostError, StoreError, TidegateError
 from tidegate.model.release import AgentKey
 
 LOOK_S = 0.25
+SOON_S = 0.01
 AFTER_ERROR_S = 1.0
 MOST_AFTER_ERROR_S = 30.0
 NOTICES_S = 5.0
@@ -72,7 +73,14 @@ class Controller:
             self._loops[key].settled = False
             self._loops[key].nudge()
         while self._tasks and not (key in self._loops and self._loops[key].settled):
-            await self._ports.clock.sleep(LOOK_S / 2)
+            await self.news(key, LOOK_S / 2)
+
+    async def news(self, key: AgentKey, seconds: float) -> None:
+        """Wait until something was saved or done about this agent, at most these seconds."""
+        if key in self._loops:
+            await self._loops[key].news(seconds)
+        else:
+            await asyncio.sleep(min(seconds, SOON_S))
 
     async def _keep_lease(self, stop: asyncio.Event) -> None:
         """Renew well before the lease ends; a store that is busy is asked again until the lease is over."""

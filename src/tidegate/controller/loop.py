@@ -20,7 +20,7 @@ from tidegate.model.errors import LeaseLostError, StoreError
 from tidegate.model.event import Event, EventKind
 from tidegate.model.monitor import LogCount
 from tidegate.model.observation import Block, InstanceState, Observation
-from tidegate.model.operation import GatewayOperation, Operation, describe
+from tidegate.model.operation import GatewayOperation, Operation, PlatformOperation, StartGateway, describe
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
 from tidegate.ports import Clock, Gateway, Heartbeats, Journal, Notifier, Outbox, Platform, Store, Switches
@@ -77,6 +77,8 @@ class AgentLoop:
         self._logs = LogWatch(ports.platform)
         self._told: dict[str, str] = {}
         self._nudged = asyncio.Event()
+        self._news = asyncio.Event()
+        self._former_plan: tuple[Operation, ...] = ()
         self.settled = False
 
     async def turn(self) -> Turn:
@@ -93,6 +95,7 @@ class AgentLoop:
             # Nobody has looked for this image yet: absent and unknown are two things.
             self._desired = decision.desired
             observed = await self.observe()
+            decision = decide(state, replace(facts, now=self._ports.clock.now(), observation=observed))
         traffic = self._ports.gateway.plan(decision.desired, observed)
         instances = self._ports.platform.plan(decision.desired, observed)
         if traffic or instances or decision.state.retiring:
@@ -100,12 +103,13 @@ class AgentLoop:
         saved = await self._persist(state, decision, blocks)
         if saved:
             self._state, self._desired = decision.state, decision.desired
-            done = await self._executor.traffic(traffic) + await self._executor.instances(instances)
+            done = await self._act(traffic, instances)
             await self._tell(done)
         else:
             done = await self._rescue(state, decision, traffic)
         plan = (*traffic, *instances)
         self.settled = saved and not decision.state.draining(facts.now) and self._executor.hopeless(plan)
+        self._news.set()
         return Turn(decision, plan, tuple(done), saved)
 
     async def _remembered(self, state: AgentState, fresh: tuple[Block, ...]) -> tuple[Block, ...]:
@@ -147,6 +151,15 @@ class AgentLoop:
         )
         return self._hearing.attach(self.key, replace(observed, gateway=gateway))
 
+    async def _act(
+        self, traffic: tuple[GatewayOperation, ...], instances: tuple[PlatformOperation, ...]
+    ) -> list[Done]:
+        """Traffic first. Where the gateway has yet to be started there is no traffic, and instances do not wait."""
+        if any(isinstance(operation, StartGateway) for operation in traffic):
+            both = await asyncio.gather(self._executor.traffic(traffic), self._executor.instances(instances))
+            return both[0] + both[1]
+        return await self._executor.traffic(traffic) + await self._executor.instances(instances)
+
     async def _persist(self, before: AgentState, decision: Decision, blocks: tuple[Block, ...]) -> bool:
         """Write the decision down before anything is touched; only when something changed."""
         if decision.state == before and not decision.events and not decision.answers:
@@ -158,6 +171,7 @@ class AgentLoop:
         except StoreError:
             self.sampler.put_back(blocks)
             return False
+        self._news.set()
         return True
 
     async def _rescue(
@@ -199,7 +213,15 @@ class AgentLoop:
         """Turn until told to stop or until the lease is lost (LeaseLostError)."""
         while not stop.is_set():
             turn = await self.turn()
-            await self._wait(self._pause(turn))
+            if self._moved(turn):
+                await asyncio.sleep(0)
+            else:
+                await self._wait(self._pause(turn))
+            self._former_plan = turn.plan
+
+    def _moved(self, turn: Turn) -> bool:
+        """Whether something was just done that was not done the turn before: what follows need not wait."""
+        return turn.plan != self._former_plan and any(not one.error for one in turn.done)
 
     async def _wait(self, seconds: float) -> None:
         """Until the platform saw a change or somebody nudged, at most these seconds."""
@@ -211,6 +233,13 @@ class AgentLoop:
             changed.cancel()
             nudged.cancel()
         self._nudged.clear()
+
+    async def news(self, seconds: float) -> None:
+        """Wait until something was saved or a turn ended, at most these seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        self._news.clear()
 
     def nudge(self) -> None:
         """There is something to look at: take the next turn now."""

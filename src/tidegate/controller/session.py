@@ -82,7 +82,7 @@ class Session:
                     watch(snapshot)
                     if until(snapshot.state):
                         return snapshot.state
-                    await asyncio.sleep(LOOK_S)
+                    await deciding.news(LOOK_S)
         finally:
             await deciding.end(await self._grace())
 
@@ -132,6 +132,13 @@ class _Deciding:
             self._stop = asyncio.Event()
             self._controller = Controller(session.ports, lease)
             self._task = asyncio.create_task(self._controller.run(self._stop))
+
+    async def news(self, seconds: float) -> None:
+        """Wait until our controller saved or did something, at most these seconds."""
+        if self.here and self._controller is not None:
+            await self._controller.news(self._key, seconds)
+        else:
+            await asyncio.sleep(seconds)
 
     async def end(self, grace_s: float) -> None:
         """Clean up what is left over, for a moment; then let go. That somebody else took the lease is no error."""

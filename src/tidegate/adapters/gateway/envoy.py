@@ -202,7 +202,8 @@ class EnvoyGateway:
         _check_epoch(former, fragment)
         others = book.others(fragment.key)
         want = render(merge((*others, fragment)))
-        await tls.ensure(self._docker, session, await self._with_image(), want.secrets)
+        if want.secrets:  # looking for the image takes longer than moving traffic
+            await tls.ensure(self._docker, session, await self._with_image(), want.secrets)
         try:
             await self._to(session, book, None if fragment == former else fragment, want)
             if fragment == former:

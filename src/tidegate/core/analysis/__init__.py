@@ -2,12 +2,13 @@
 
 `begin` opens the memory of a rollout's metrics, `take` feeds it new blocks, `judge` says pass, fail or inconclusive,
 and `proven` whether promotion has its evidence. All of it is pure, and all memory is kept with the rollout.
+The sequential engine needs numpy, which takes longer to load than all the rest: it is loaded with its first evidence.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidegate.core.analysis import sequential, thresholds
+from tidegate.core.analysis import thresholds
 from tidegate.core.analysis.thresholds import GATEWAY_QUERIES
 from tidegate.model.observation import Block
 from tidegate.model.rollout import Rollout
@@ -22,6 +23,8 @@ def begin(rollout: Rollout, now: float, past: Sequence[Block], stable: int | Non
     rules = rollout.analysis.sequential
     if rules is None or not routed or stable is None:
         return rollout
+    from tidegate.core.analysis import sequential
+
     return replace(rollout, evidence=sequential.begin(rules, past, stable))
 
 
@@ -32,6 +35,8 @@ def take(rollout: Rollout, blocks: Sequence[Block], stable: int | None) -> Rollo
     rules = rollout.analysis.sequential
     if rules is None or not rollout.evidence or stable is None:
         return rollout
+    from tidegate.core.analysis import sequential
+
     return replace(rollout, evidence=sequential.take(rules, rollout.evidence, blocks, candidate, stable))
 
 
@@ -41,6 +46,8 @@ def judge(rollout: Rollout, instances: int, now: float, heard: bool) -> Verdict:
     rules = rollout.analysis.sequential
     if rules is None or not rollout.evidence:
         return combine(verdicts)
+    from tidegate.core.analysis import sequential
+
     former = [one for one in (rollout.verdict.metrics if rollout.verdict else ()) if one.metric == sequential.NAME]
     if heard or not former:
         former = [sequential.judge(rules, rollout.evidence, instances, now)]
@@ -66,13 +73,19 @@ def proven(rollout: Rollout) -> tuple[bool, str]:
     rules = rollout.analysis.sequential
     if rules is None or not rules.objective or not rollout.evidence:
         return True, ""
+    from tidegate.core.analysis import sequential
+
     return sequential.proven(rules, rollout.evidence)
 
 
 def outlook(rollout: Rollout, seconds: float) -> str:
     """What can be seen at this traffic within these seconds; empty where nothing can be said."""
     rules = rollout.analysis.sequential
-    return sequential.outlook(rules, rollout.evidence, seconds) if rules is not None and rollout.evidence else ""
+    if rules is None or not rollout.evidence:
+        return ""
+    from tidegate.core.analysis import sequential
+
+    return sequential.outlook(rules, rollout.evidence, seconds)
 
 
 __all__ = ["GATEWAY_QUERIES", "begin", "combine", "judge", "outlook", "proven", "take"]
