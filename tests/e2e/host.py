@@ -181,10 +181,14 @@ class Host:
         rows = self._read("SELECT document FROM events ORDER BY seq")
         return [event for event in rows if not kinds or event["kind"] in kinds]
 
+    def stored(self) -> dict[str, Any]:
+        """The state of the one agent there is; empty before the first decision."""
+        states = self._read("SELECT document FROM states")
+        return states[0] if states else {}
+
     def phase(self, version: str = "") -> str:
         """The phase of the rollout, as stored; empty when there is none, or none of this version."""
-        states = self._read("SELECT document FROM states")
-        rollout = states[0]["rollout"] if states else None
+        rollout = self.stored().get("rollout")
         if rollout is None or version not in ("", rollout["candidate"]["release"]["version"]):
             return ""
         return str(rollout["phase"])

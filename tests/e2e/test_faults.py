@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.e2e.host import Host
+from tests.e2e.host import Host, until
 from tests.engine import Engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
@@ -45,3 +49,87 @@ def test_a_bad_container_is_taken_back_with_its_last_words(host: Host, fault: st
     assert len(told["log"]) <= 50
     assert load.report["lost"] == 0, load.report
     assert all(name.startswith("web.prod.r1.") for name in host.instances()), host.instances()
+
+
+def test_an_image_that_is_not_there_ends_with_its_name(host: Host) -> None:
+    with host.load() as load:
+        done = host.tidegate("deploy", VERSION="9.9.9")
+    assert done.code == 3, done
+    told = host.explained()
+    assert "image web:9.9.9: " in told["reasons"][0], told
+    assert "revision 1 (1.0.0) serves" in told["headline"]
+    assert load.report["lost"] == 0, load.report
+
+
+def test_a_port_that_a_container_publishes_already_is_named_with_its_holder(host: Host) -> None:
+    """The new release wants the host's port 18090 for itself; somebody else has it."""
+    binding = {"PortBindings": {"80/tcp": [{"HostPort": "18090"}]}}
+    host.engine.run(host.base, "sleep", "600", name="rival", ExposedPorts={"80/tcp": {}}, HostConfig=binding)
+    host.version("1.1.0")
+    spec = host.folder / "published.yaml"
+    spec.write_text(host.spec.read_text().replace("  restart:", '  ports: ["18090:80"]\n  restart:'))
+    try:
+        with host.load() as load:
+            done = replace(host, spec=spec).tidegate("deploy", VERSION="1.1.0")
+        assert done.code == 3, done
+        assert "port 18090 of the host is taken by container rival" in host.explained()["reasons"][0]
+        assert load.report["lost"] == 0, load.report
+    finally:
+        host.engine.docker("rm", "--force", "rival")
+
+
+def test_a_port_that_the_gateway_cannot_have_is_named_with_its_holder(host: Host, tmp_path: Path) -> None:
+    """Another agent wants to listen where a process of the host does: it never serves, and web does."""
+    listener = subprocess.Popen(host.engine.slot.enter("busybox", "nc", "-l", "-p", "18091"))
+    other = Host(host.engine, tmp_path, variables={"AGENT": "other", "LISTEN": "18091"})
+    host.version("1.0.0")
+    try:
+        with host.load() as load:
+            done = other.tidegate("deploy", "--timeout", "20", SWITCH_DEADLINE="4s")
+            told = other.explained()
+        assert done.code in (3, 5), done
+        assert f"port 18091 of the gateway's host is taken by process {listener.pid}" in str(told), told
+        assert load.report["lost"] == 0, load.report
+    finally:
+        listener.kill()
+        listener.wait()
+        ended = other.tidegate("decommission", "--yes")
+        assert ended.code == 0, ended
+
+
+def test_a_killed_gateway_comes_back_and_nobody_is_blamed(host: Host) -> None:
+    """Requests are lost while there is no gateway, which is no evidence against the candidate."""
+    host.version("1.1.0")
+    with host.load() as load:
+        running = host.begin("deploy", VERSION="1.1.0", ANALYSE="5s")
+        until(lambda: host.phase("1.1.0") == "progressing")
+        until(lambda: host.stored()["rollout"]["weight"])
+        host.engine.docker("kill", "--signal", "KILL", "tidegate-gateway-1")
+        host.engine.docker("start", "tidegate-gateway-1")
+        done = running.wait()
+        assert done.code == 0, done
+        undone = host.tidegate("undo")
+    assert undone.code == 0, undone
+    assert load.report["lost"] < 50 * 10, "back within seconds"
+    assert load.report["agent_faults"] == 0
+
+
+def test_a_daemon_that_stops_in_mid_rollout_holds_it_and_then_it_goes_on(host: Host) -> None:
+    host.version("1.1.0")
+    with host.load() as load:
+        running = host.begin("deploy", VERSION="1.1.0", ANALYSE="4s")
+        until(lambda: host.phase("1.1.0") == "progressing")
+        until(lambda: host.stored()["rollout"]["weight"])
+        host.engine.stop()
+        until(lambda: host.events("unreachable"))
+        time.sleep(2)  # a moment in which nothing may be decided
+        assert host.phase("1.1.0") == "progressing"
+        host.engine.start()
+        done = running.wait()
+        assert done.code == 0, done
+        assert host.tidegate("undo").code == 0
+    assert load.report["lost"] == 0, load.report
+    because = " / ".join(event["because"] for event in host.events("unreachable"))
+    assert "the engine cannot be reached" in because
+    assert "deadlines moved" in because
+

@@ -91,7 +91,7 @@ class Session:
         """How long what is going may take to stop, in seconds."""
         with suppress(StoreError):
             state = await self.ports.store.load(self.key)
-            revisions = [state.stable, state.rollout and state.rollout.candidate] if state else []
+            revisions = (state.stable, state.rollout.candidate if state.rollout else None) if state else ()
             return max((one.workload.stop_grace_s for one in revisions if one), default=0.0)
         return 0.0
 

@@ -34,7 +34,7 @@ def decide(state: AgentState, facts: Facts) -> Decision:
     state, back = _reachable_again(state, facts)
     events += back
     state, moved = _advance(_listen(_watch_readiness(state, facts), facts), facts)
-    state, healed = healing.heal(state, facts.observation, facts.now)
+    state, healed = healing.heal(state, facts.observation, shape.running(state, facts), facts.now)
     state, heard = silence.listen(state, facts.observation, facts.now)
     state = _drained(state, facts)
     wanted = shape.desired(state, facts)
@@ -176,7 +176,7 @@ def _wake_at(state: AgentState, facts: Facts) -> float | None:
     silent = silence.next_deadline(state, facts.observation, facts.now)
     times = [] if silent is None else [silent]
     times += [leaving.until for leaving in state.retiring]
-    times += [entry.not_before for entry in state.restarts.values()]
+    times += [entry.not_before for entry in state.restarts.values() if entry.not_before > facts.now]
     rollout = state.active
     if rollout is not None:
         if rollout.hold and rollout.hold.until is not None:
