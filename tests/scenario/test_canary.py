@@ -216,3 +216,16 @@ async def test_an_instance_that_exits_for_good_is_started_again_with_back_off(tm
     assert "exited with 1: restart 1, the next not before 1 s" in told[0].because
     for gap, pause in zip(gaps, (1, 2, 4, 8), strict=True):
         assert pause <= gap < pause + 3
+
+
+@pytest.mark.parametrize(("then", "good", "end"), [(1, False, 3), (1, True, 1), (5, False, 3), (5, True, 5)])
+async def test_a_release_with_another_number_of_instances(tmp_path: Path, then: int, good: bool, end: int) -> None:
+    tide = await Tidegate.begin(tmp_path / "t.db", {"1.1.0": Behaviour(error_share=0.0 if good else 0.2)})
+    await tide.deployed("1.0.0")
+    await tide.deploy("1.1.0", workload(then))
+    await tide.play(in_phase(Phase.PROGRESSING))
+    running = [c for c in tide.world.containers.values() if c.state is InstanceState.RUNNING]
+    assert sum(".r1." in c.name for c in running) >= 3, "nothing that serves goes before its successor has proven itself"
+    turn = await tide.play()
+    assert turn.decision.state.replicas == end
+    assert sorted(tide.world.containers) == [f"agent.prod.r{1 + good}.{i}" for i in range(1, end + 1)]

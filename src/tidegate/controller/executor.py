@@ -56,16 +56,16 @@ class Executor:
         self._gateway = gateway
         self._clock = clock
         self._lease = lease
-        self._refusals: dict[str, _Refusal] = {}
+        self._refusals: dict[tuple[type[Operation], str], _Refusal] = {}
 
     def failures(self) -> dict[str, str]:
         """What the engine refuses again and again: subject -> reason."""
-        return {name: refusal.reason for name, refusal in self._refusals.items() if refusal.count >= STUBBORN}
+        return {name: refusal.reason for (_, name), refusal in self._refusals.items() if refusal.count >= STUBBORN}
 
     def hopeless(self, operations: Sequence[Operation]) -> bool:
         """Whether nothing is left to do but what is refused again and again (true of an empty plan)."""
-        failing = self.failures()
-        return all(subject(operation) in failing for operation in operations)
+        refusals = (self._refusals.get(_name(operation)) for operation in operations)
+        return all(refusal is not None and refusal.count >= STUBBORN for refusal in refusals)
 
     async def traffic(self, operations: Sequence[GatewayOperation]) -> list[Done]:
         """Carry out the gateway's operations, in order."""
@@ -86,12 +86,12 @@ class Executor:
         return list(await asyncio.gather(*(one(operation) for operation in due)))
 
     def _due(self, operation: Operation) -> bool:
-        refusal = self._refusals.get(subject(operation))
+        refusal = self._refusals.get(_name(operation))
         return refusal is None or self._clock.now() >= refusal.not_before
 
     async def _attempt(self, operation: Operation) -> Done:
         began = self._clock.now()
-        name = subject(operation)
+        name = _name(operation)
         try:
             self._lease.check()
             await self._carry_out(operation)
@@ -115,6 +115,11 @@ class Executor:
                 PullImage() | CreateInstance() | StartInstance() | RestartInstance() | StopInstance() | RemoveInstance()
             ):
                 await self._platform.execute(operation)
+
+
+def _name(operation: Operation) -> tuple[type[Operation], str]:
+    """What is refused: to start an instance, say, which says nothing about removing it."""
+    return type(operation), subject(operation)
 
 
 def subject(operation: Operation) -> str:

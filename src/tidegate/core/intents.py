@@ -94,7 +94,8 @@ def _deploy(state: AgentState, intent: Intent, action: Deploy, now: float) -> tu
     )
     replicas = state.replicas if stable else action.workload.replicas
     if stable and action.workload.replicas != stable.workload.replicas:
-        replicas = action.workload.replicas
+        rollout = replace(rollout, replicas=max(action.workload.replicas, 1), replicas_before=replicas)
+        replicas = max(replicas, action.workload.replicas)
     return _begin(replace(state, replicas=max(replicas, 1)), rollout, now), f"revision {revision.title} begins"
 
 
@@ -213,7 +214,8 @@ def _scale(state: AgentState, intent: Intent, replicas: int) -> tuple[AgentState
         )
     if state.stable is None and state.rollout is None:
         raise _RefusedError("nothing was deployed here yet")
-    return replace(state, replicas=replicas), f"{state.replicas} -> {replicas} instances, by {intent.by}"
+    rollout = replace(state.rollout, replicas=None, replicas_before=None) if state.rollout else None
+    return replace(state, replicas=replicas, rollout=rollout), f"{state.replicas} -> {replicas} instances, by {intent.by}"
 
 
 def _restart(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState, str]:

@@ -146,13 +146,15 @@ def _metrics(rollout: Rollout, now: float) -> tuple[MetricState, ...]:
 
 def _end(state: AgentState, rollout: Rollout, facts: Facts) -> AgentState:
     """Whoever serves no longer drains; whoever was promoted is stable."""
-    leaving = state.stable if rollout.phase is Phase.PROMOTED else rollout.candidate
+    promoted = rollout.phase is Phase.PROMOTED
+    state = replace(state, replicas=(rollout.replicas if promoted else rollout.replicas_before) or state.replicas)
+    leaving = state.stable if promoted else rollout.candidate
     retiring = state.retiring
     if leaving is not None and not (rollout.phase is Phase.FAILED and state.stable is None):
         names = tuple(instance.name for instance in facts.observation.of_revision(leaving.runs_as))
         patience = rollout.strategy.drain_s if leaving.workload.takes_traffic else 0.0
         retiring += (Retiring(leaving, names, facts.now + patience),)
-    if rollout.phase is not Phase.PROMOTED:
+    if not promoted:
         return replace(state, retiring=retiring)
     history = (*state.history, rollout.candidate)[-max(rollout.rollback.history, 2) :]
     return replace(state, stable=rollout.candidate, history=history, retiring=retiring)

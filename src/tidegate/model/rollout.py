@@ -57,6 +57,8 @@ class Rollout:
 
     `cursor` is the index of the step under way. `fault` is set once, when the rollout turns back: why it did.
     `ready_since` says for each of the candidate's instances since when it is ready without a break.
+    `replicas` are the instances to have once it is promoted and `replicas_before` those to have when it goes back, where
+    the release changes their number; until its end there are as many as the greater of both, so that nothing is lost.
     `approved_by` is the person whose word stands in for evidence, `aborted_by` the one who stopped it.
     """
 
@@ -77,6 +79,8 @@ class Rollout:
     aborted_by: str = ""
     because: str = ""
     guard_failed: bool = False
+    replicas: int | None = None
+    replicas_before: int | None = None
     ready_since: Mapping[str, float] = field(default_factory=dict)
     metrics: tuple[MetricState, ...] = ()
     verdict: Verdict | None = None
