@@ -97,7 +97,13 @@ class Host:
 
     def __post_init__(self) -> None:
         self.engine.load("tidegate/gateway")
+        self.trouble.mkdir(exist_ok=True)
         self.base = self.engine.load("tidegate/base-python")
+
+    @property
+    def trouble(self) -> Path:
+        """A file here with a version's name makes every third request of that version fail."""
+        return self.folder / "trouble"
 
     @property
     def state(self) -> Path:
@@ -121,6 +127,7 @@ class Host:
             "TIDEGATE_SUBNET": self.engine.subnet(1),
             "TIDEGATE_AGENTS_PORT": "off",
             "AGENTS": str(HERE / "agents"),
+            "TROUBLE": str(self.trouble),
             "VERSION": "1.0.0",
             **self.variables,
             **variables,

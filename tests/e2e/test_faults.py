@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import errno
 import subprocess
 import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.host import Host, until
+from tests.e2e.host import LISTEN, Host, until
 from tests.engine import Engine
 
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
@@ -135,3 +138,65 @@ def test_a_daemon_that_stops_in_mid_rollout_holds_it_and_then_it_goes_on(host: H
     assert "the engine cannot be reached" in because
     assert "deadlines moved" in because
 
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of four megabytes."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(disk)], check=True)
+    try:
+        yield disk
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_bad_canary_is_taken_back_though_the_states_disk_is_full(host: Host, small_disk: Path) -> None:
+    other = Host(
+        host.engine,
+        small_disk.parent,
+        variables={"AGENT": "other", "LISTEN": "18091", "TIDEGATE_STATE": str(small_disk / "tidegate.db")},
+    )
+    other.deployed("1.0.0")
+    other.version("1.1.0")
+    with host.load() as neighbour, other.load(18091, rate=40) as load:
+        running = other.begin("deploy", VERSION="1.1.0", ANALYSE="120s")
+        until(lambda: other.stored()["rollout"]["weight"] == 20)
+        until(lambda: "1.1.0" in answers(other, 40))
+        fill(small_disk)
+        (other.trouble / "1.1.0").touch()
+        until(lambda: "1.1.0" not in answers(other, 60))
+        assert running.process.poll() is None, running.err.read_text()
+        told = other.tidegate("pause", "--timeout", "5")
+        assert told.code == 1, told
+        assert "disk" in told.err, told
+        (small_disk / "filler").unlink()
+        done = running.wait()
+    assert done.code == 3, done
+    assert "errors in" in other.explained()["reasons"][0]
+    assert load.report["lost"] == neighbour.report["lost"] == 0, (load.report, neighbour.report)
+    assert other.tidegate("decommission", "--yes").code == 0
+
+
+def fill(disk: Path) -> None:
+    """Leave no room at all."""
+    with (disk / "filler").open("wb", buffering=0) as filler:
+        try:
+            while True:
+                filler.write(b"x" * 4096)
+        except OSError as full:
+            assert full.errno == errno.ENOSPC
+
+
+def answers(host: Host, count: int) -> set[str]:
+    """The versions that answered so many requests."""
+    url = f"http://{host.engine.address}:{host.variables.get('LISTEN', LISTEN)}/"
+    versions = set()
+    for _ in range(count):
+        try:
+            with urllib.request.urlopen(url, timeout=15) as answer:
+                versions.add(answer.read().decode())
+        except urllib.error.HTTPError as error:
+            versions.add(error.headers["x-agent-version"])
+    return versions
