@@ -1,11 +1,11 @@
 """A host for tests: a private engine, and the real `tidegate` typed on it as a subprocess, in the host's own network.
 
-    host = Host(engine, tmp_path)
-    host.version("1.0.0")                               # an image web:1.0.0
-    done = host.tidegate("deploy", VERSION="1.0.0")     # waits for its end
-    running = host.begin("deploy", VERSION="1.1.0")     # does not
-    with host.load(18080, rate=50) as load: ...         # open loop, no retries
-    assert load.report["lost"] == 0
+host = Host(engine, tmp_path)
+host.version("1.0.0")                               # an image web:1.0.0
+done = host.tidegate("deploy", VERSION="1.0.0")     # waits for its end
+running = host.begin("deploy", VERSION="1.1.0")     # does not
+with host.load(18080, rate=50) as load: ...         # open loop, no retries
+assert load.report["lost"] == 0
 """
 
 from __future__ import annotations

@@ -139,7 +139,6 @@ def test_a_daemon_that_stops_in_mid_rollout_holds_it_and_then_it_goes_on(host: H
     assert "deadlines moved" in because
 
 
-
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of four megabytes."""
@@ -165,6 +164,7 @@ def test_a_bad_canary_is_taken_back_though_the_states_disk_is_full(host: Host, s
         until(lambda: other.stored()["rollout"]["weight"] == 20)
         until(lambda: "1.1.0" in answers(other, 40))
         fill(small_disk)
+        time.sleep(14)  # longer than a lease lasts
         (other.trouble / "1.1.0").touch()
         until(lambda: "1.1.0" not in answers(other, 60))
         assert running.process.poll() is None, running.err.read_text()
@@ -175,6 +175,7 @@ def test_a_bad_canary_is_taken_back_though_the_states_disk_is_full(host: Host, s
         done = running.wait()
     assert done.code == 3, done
     assert "errors in" in other.explained()["reasons"][0]
+    assert not any(name.startswith("other.prod.r2.") for name in other.instances())
     assert load.report["lost"] == neighbour.report["lost"] == 0, (load.report, neighbour.report)
     assert other.tidegate("decommission", "--yes").code == 0
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.controller.lease import Lease
-from tidegate.model.errors import TidegateError, UnreachableError
+from tidegate.model.errors import LeaseLostError, TidegateError, UnreachableError
 from tidegate.model.operation import (
     ApplyRoutes,
     CreateInstance,
@@ -68,7 +68,7 @@ class Executor:
         return all(refusal is not None and refusal.count >= STUBBORN for refusal in refusals)
 
     async def traffic(self, operations: Sequence[GatewayOperation]) -> list[Done]:
-        """Carry out the gateway's operations, in order."""
+        """Carry out the gateway's operations, in order. The gateway itself refuses whose lease another has taken."""
         return [await self._attempt(operation) for operation in operations if self._due(operation)]
 
     async def instances(self, operations: Sequence[PlatformOperation]) -> list[Done]:
@@ -92,9 +92,12 @@ class Executor:
     async def _attempt(self, operation: Operation) -> Done:
         began = self._clock.now()
         name = _name(operation)
+        if self._lease.expired and not isinstance(operation, ApplyRoutes):
+            return Done(operation, "the lease could not be renewed in time", 0.0)
         try:
-            self._lease.check()
             await self._carry_out(operation)
+        except LeaseLostError:
+            raise
         except UnreachableError as error:
             former = self._refusals.get(name, _Refusal(0, "", 0.0))
             self._refusals[name] = replace(former, not_before=self._clock.now() + FIRST_PAUSE_S)

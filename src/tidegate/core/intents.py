@@ -215,7 +215,9 @@ def _scale(state: AgentState, intent: Intent, replicas: int) -> tuple[AgentState
     if state.stable is None and state.rollout is None:
         raise _RefusedError("nothing was deployed here yet")
     rollout = replace(state.rollout, replicas=None, replicas_before=None) if state.rollout else None
-    return replace(state, replicas=replicas, rollout=rollout), f"{state.replicas} -> {replicas} instances, by {intent.by}"
+    return replace(
+        state, replicas=replicas, rollout=rollout
+    ), f"{state.replicas} -> {replicas} instances, by {intent.by}"
 
 
 def _restart(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState, str]:

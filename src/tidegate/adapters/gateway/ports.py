@@ -52,7 +52,9 @@ def _process(port: int, proc: Path = Path("/proc")) -> str:
                 continue
             if namespace not in known:
                 known[namespace] = {f"socket:[{inode}]" for inode in _listening(process, port)}
-            if known[namespace] and any(str(link.readlink()) in known[namespace] for link in (process / "fd").iterdir()):
+            if known[namespace] and any(
+                str(link.readlink()) in known[namespace] for link in (process / "fd").iterdir()
+            ):
                 return f"process {process.name} ({(process / 'comm').read_text().strip()})"
         except OSError:
             continue

@@ -86,7 +86,9 @@ class Puller:
             await self._verify(image)
             del self._pulls[image]
         except UnreachableError:
-            del self._pulls[image]  # the engine went away, which says nothing about the image: try again when it is back
+            del self._pulls[
+                image
+            ]  # the engine went away, which says nothing about the image: try again when it is back
         except TidegateError as error:
             pull.failures, pull.failed_at = pull.failures + 1, time.monotonic()
             pull.detail = f"{error.message}; {error.hint}" if error.hint else error.message
