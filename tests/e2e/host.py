@@ -97,7 +97,13 @@ class Host:
 
     def __post_init__(self) -> None:
         self.engine.load("tidegate/gateway")
+        self.trouble.mkdir(exist_ok=True)
         self.base = self.engine.load("tidegate/base-python")
+
+    @property
+    def trouble(self) -> Path:
+        """A file here with a version's name makes every third request of that version fail."""
+        return self.folder / "trouble"
 
     @property
     def state(self) -> Path:
@@ -121,6 +127,7 @@ class Host:
             "TIDEGATE_SUBNET": self.engine.subnet(1),
             "TIDEGATE_AGENTS_PORT": "off",
             "AGENTS": str(HERE / "agents"),
+            "TROUBLE": str(self.trouble),
             "VERSION": "1.0.0",
             **self.variables,
             **variables,
@@ -181,10 +188,14 @@ class Host:
         rows = self._read("SELECT document FROM events ORDER BY seq")
         return [event for event in rows if not kinds or event["kind"] in kinds]
 
+    def stored(self) -> dict[str, Any]:
+        """The state of the one agent there is; empty before the first decision."""
+        states = self._read("SELECT document FROM states")
+        return states[0] if states else {}
+
     def phase(self, version: str = "") -> str:
         """The phase of the rollout, as stored; empty when there is none, or none of this version."""
-        states = self._read("SELECT document FROM states")
-        rollout = states[0]["rollout"] if states else None
+        rollout = self.stored().get("rollout")
         if rollout is None or version not in ("", rollout["candidate"]["release"]["version"]):
             return ""
         return str(rollout["phase"])

@@ -43,7 +43,7 @@ def rollout_with_kills(host: Host, version: str, points: list[Point], bad: bool,
                 if _dies(host, running, version):
                     reached.append(point)
                 calls.append(tuple(proxy.calls))
-                if host.phase(version) in ENDED and not reached[-1:] == [point]:
+                if host.phase(version) in ENDED and reached[-1:] != [point]:
                     break
                 running = host.begin(successor, **variables)
             proxy.watch()

@@ -1,6 +1,7 @@
 """Whole canary rollouts told as stories on the memory platform, with a fake clock and a real SQLite file."""
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,30 @@ async def test_decommission_leaves_nothing(tmp_path: Path) -> None:
     await tide.play(lambda turn: turn.settled and not tide.world.containers, limit_s=10)
     assert not tide.world.containers
     assert tide.world.routes[KEY] == ()
+
+
+async def test_an_instance_that_exits_for_good_is_started_again_with_back_off(tmp_path: Path) -> None:
+    base = workload(1, restart="no")
+    tide = await Tidegate.begin(tmp_path / "t.db", base=base)
+    await tide.deployed("1.0.0")
+    tide.world.behaviours = {"1.0.0": Behaviour(exits_after_s=0.2)}
+    await tide.play(lambda turn: tide.world.containers["agent.prod.r1.1"].started == 6, limit_s=120)
+    told = [event for event in await tide.events() if event.kind is EventKind.RESTART]
+    gaps = [later.at - earlier.at for earlier, later in pairwise(told)]
+    assert len(told) == 5
+    assert "exited with 1: restart 1, the next not before 1 s" in told[0].because
+    for gap, pause in zip(gaps, (1, 2, 4, 8), strict=True):
+        assert pause <= gap < pause + 3
+
+
+@pytest.mark.parametrize(("then", "good", "end"), [(1, False, 3), (1, True, 1), (5, False, 3), (5, True, 5)])
+async def test_a_release_with_another_number_of_instances(tmp_path: Path, then: int, good: bool, end: int) -> None:
+    tide = await Tidegate.begin(tmp_path / "t.db", {"1.1.0": Behaviour(error_share=0.0 if good else 0.2)})
+    await tide.deployed("1.0.0")
+    await tide.deploy("1.1.0", workload(then))
+    await tide.play(in_phase(Phase.PROGRESSING))
+    running = [c for c in tide.world.containers.values() if c.state is InstanceState.RUNNING]
+    assert sum(".r1." in c.name for c in running) >= 3, "nothing that serves goes before its successor has proven itself"
+    turn = await tide.play()
+    assert turn.decision.state.replicas == end
+    assert sorted(tide.world.containers) == [f"agent.prod.r{1 + good}.{i}" for i in range(1, end + 1)]

@@ -83,7 +83,7 @@ class Controller:
             await asyncio.sleep(min(seconds, SOON_S))
 
     async def _keep_lease(self, stop: asyncio.Event) -> None:
-        """Renew well before the lease ends; a store that is busy is asked again until the lease is over."""
+        """Renew well before the lease ends; a store that cannot be written is asked again and again."""
         while not stop.is_set():
             await asyncio.sleep(TTL_S / 4)
             try:
@@ -91,8 +91,8 @@ class Controller:
             except LeaseLostError:
                 raise
             except StoreError as error:
-                log.warning("the lease could not be renewed: %s", error.message)
-                self.lease.check()
+                held = "only traffic goes back to stable until it can be" if self.lease.expired else "trying again"
+                log.warning("the lease could not be renewed, %s: %s", held, error.message)
 
     async def _look_for_work(self, stop: asyncio.Event) -> None:
         """Start a loop for every agent that there is, and wake the loops that somebody asked something of."""

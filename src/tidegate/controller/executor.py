@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.controller.lease import Lease
-from tidegate.model.errors import TidegateError, UnreachableError
+from tidegate.model.errors import LeaseLostError, TidegateError, UnreachableError
 from tidegate.model.operation import (
     ApplyRoutes,
     CreateInstance,
@@ -57,19 +57,19 @@ class Executor:
         self._gateway = gateway
         self._clock = clock
         self._lease = lease
-        self._refusals: dict[str, _Refusal] = {}
+        self._refusals: dict[tuple[type[Operation], str], _Refusal] = {}
 
     def failures(self) -> dict[str, str]:
         """What the engine refuses again and again: subject -> reason."""
-        return {name: refusal.reason for name, refusal in self._refusals.items() if refusal.count >= STUBBORN}
+        return {name: refusal.reason for (_, name), refusal in self._refusals.items() if refusal.count >= STUBBORN}
 
     def hopeless(self, operations: Sequence[Operation]) -> bool:
         """Whether nothing is left to do but what is refused again and again (true of an empty plan)."""
-        failing = self.failures()
-        return all(subject(operation) in failing for operation in operations)
+        refusals = (self._refusals.get(_name(operation)) for operation in operations)
+        return all(refusal is not None and refusal.count >= STUBBORN for refusal in refusals)
 
     async def traffic(self, operations: Sequence[GatewayOperation]) -> list[Done]:
-        """Carry out the gateway's operations, in order."""
+        """Carry out the gateway's operations, in order. The gateway itself refuses whose lease another has taken."""
         return [await self._attempt(operation) for operation in operations if self._due(operation)]
 
     async def instances(self, operations: Sequence[PlatformOperation]) -> list[Done]:
@@ -87,15 +87,18 @@ class Executor:
         return list(await asyncio.gather(*(one(operation) for operation in due)))
 
     def _due(self, operation: Operation) -> bool:
-        refusal = self._refusals.get(subject(operation))
+        refusal = self._refusals.get(_name(operation))
         return refusal is None or self._clock.now() >= refusal.not_before
 
     async def _attempt(self, operation: Operation) -> Done:
         began = self._clock.now()
-        name = subject(operation)
+        name = _name(operation)
+        if self._lease.expired and not isinstance(operation, ApplyRoutes):
+            return Done(operation, "the lease could not be renewed in time", 0.0)
         try:
-            self._lease.check()
             await self._carry_out(operation)
+        except LeaseLostError:
+            raise
         except UnreachableError as error:
             former = self._refusals.get(name, _Refusal(0, "", 0.0))
             self._refusals[name] = replace(former, not_before=self._clock.now() + FIRST_PAUSE_S)
@@ -122,6 +125,11 @@ class Executor:
                 | RemoveInstance()
             ):
                 await self._platform.execute(operation)
+
+
+def _name(operation: Operation) -> tuple[type[Operation], str]:
+    """What is refused: to start an instance, say, which says nothing about removing it."""
+    return type(operation), subject(operation)
 
 
 def subject(operation: Operation) -> str:

@@ -1,4 +1,8 @@
-"""The lease: who decides. Whoever holds it renews it; whoever cannot renew it in time stops by itself."""
+"""The lease: who decides. Whoever holds it renews it; whoever cannot renew it in time touches nothing any more.
+
+It goes on looking, though: a store that cannot be written (a full disk) gives the lease to nobody else either, and a bad
+canary must be taken back all the same. Moving traffic is fenced by the gateway itself, which refuses a lower epoch.
+"""
 
 from dataclasses import dataclass
 
@@ -34,10 +38,10 @@ class Lease:
                 )
             await clock.sleep(0.2)
 
-    def check(self) -> None:
-        """Whether it is still ours, by our own clock. Raises LeaseLostError."""
-        if self.clock.now() >= self.until:
-            raise LeaseLostError("the lease expired before it could be renewed; another controller may decide now")
+    @property
+    def expired(self) -> bool:
+        """Whether it is over by our own clock; another controller may decide now."""
+        return self.clock.now() >= self.until
 
     async def renew(self) -> None:
         """Keep it for another TTL. Raises LeaseLostError when somebody else took it."""

@@ -100,9 +100,8 @@ class Session:
         """How long what is going may take to stop, in seconds."""
         with suppress(StoreError):
             state = await self.ports.store.load(self.key)
-            revisions = [state.stable] if state and state.stable else []
-            revisions += [state.rollout.candidate] if state and state.rollout else []
-            return max((one.workload.stop_grace_s for one in revisions), default=0.0)
+            revisions = (state.stable, state.rollout.candidate if state.rollout else None) if state else ()
+            return max((one.workload.stop_grace_s for one in revisions if one), default=0.0)
         return 0.0
 
     async def answer(self, intent: Intent) -> Answer | None:

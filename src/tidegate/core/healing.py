@@ -1,14 +1,14 @@
-"""Restarts that the controller does itself: unhealthy instances with back-off, and a person's rolling restart.
+"""Restarts that the controller does itself: what is unhealthy or exited for good, and a person's rolling restart.
 
-The engine restarts what exited, never what is merely unhealthy. Back-off doubles from 1 s to 5 minutes and is forgotten
+The engine restarts what exited as its policy says, never what is merely unhealthy. Back-off doubles from 1 s to 5 minutes and is forgotten
 after ten minutes of health, as the kubelet does it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import replace
 
 from tidegate.model.event import Event, EventKind
-from tidegate.model.observation import Observation, ObservedInstance
+from tidegate.model.observation import InstanceState, Observation, ObservedInstance
 from tidegate.model.rollout import AgentState, Restarts
 
 FIRST_S = 1.0
@@ -16,27 +16,52 @@ LONGEST_S = 300.0
 FORGET_S = 600.0
 
 
-def heal(state: AgentState, observed: Observation, now: float) -> tuple[AgentState, tuple[Event, ...]]:
-    """Order a restart of every instance that its liveness probe gave up on, unless its back-off still runs."""
+def heal(
+    state: AgentState, observed: Observation, wanted: Set[str], now: float
+) -> tuple[AgentState, tuple[Event, ...]]:
+    """Order a new start of every instance that is not well, unless its back-off still runs.
+
+    Not well is whom the liveness probe gave up on, and who should run (`wanted`) and exited for good: the engine's
+    restart policy did not start it again.
+    """
     present = {instance.name: instance for instance in observed.instances}
     restarts = {
         name: entry
         for name, entry in state.restarts.items()
-        if name in present and not (present[name].live and now > entry.not_before + FORGET_S)
+        if name in present and not (_is_well(present[name], wanted) and now > entry.not_before + FORGET_S)
     }
     events = []
     for instance in observed.instances:
         entry = restarts.get(instance.name)
-        if instance.live is not False or (entry and (entry.of == instance.started_at or now < entry.not_before)):
+        if _is_well(instance, wanted) or (entry and (entry.of == instance.started_at or now < entry.not_before)):
             continue
         count = entry.count + 1 if entry else 1
         pause = min(FIRST_S * 2 ** (count - 1), LONGEST_S)
         restarts[instance.name] = Restarts(count, instance.started_at, now + pause)
-        why = (
-            f"{instance.name} is not alive ({instance.probe_detail}): restart {count}, the next not before {pause:g} s"
-        )
+        trouble = f"is not alive ({instance.probe_detail})" if _is_up(instance) else f"exited with {instance.exit_code}"
+        why = f"{instance.name} {trouble}: restart {count}, the next not before {pause:g} s"
         events.append(Event(now, state.key, EventKind.RESTART, why, instance.revision))
     return replace(state, restarts=restarts, restart_of=_still_to_do(state, observed)), tuple(events)
+
+
+def held_back(state: AgentState, observed: Observation, wanted: Set[str]) -> frozenset[str]:
+    """Instances that exited and are not started yet, because their back-off still runs."""
+
+    def waits(instance: ObservedInstance) -> bool:
+        entry = state.restarts.get(instance.name)
+        return entry is not None and entry.of != instance.started_at
+
+    return frozenset(i.name for i in observed.instances if not _is_up(i) and not _is_well(i, wanted) and waits(i))
+
+
+def _is_well(instance: ObservedInstance, wanted: Set[str]) -> bool:
+    if instance.state is InstanceState.EXITED:
+        return instance.name not in wanted or not instance.started_at
+    return instance.live is not False
+
+
+def _is_up(instance: ObservedInstance) -> bool:
+    return instance.state is not InstanceState.EXITED
 
 
 def ask_for_all(instances: Sequence[ObservedInstance]) -> dict[str, str]:

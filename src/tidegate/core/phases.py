@@ -139,9 +139,15 @@ def _promoting(view: View) -> Move | Note:
     if view.share_applied(100):
         return Move(Phase.BAKING, f"100 % is applied; baking for {rollout.bake_s:g} s")
     if view.waited > rollout.rollback.switch_deadline_s:
-        because = f"the gateway did not apply 100 % within {rollout.rollback.switch_deadline_s:g} s"
+        because = f"the gateway did not apply 100 % within {rollout.rollback.switch_deadline_s:g} s{_refusal(view)}"
         return Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, Phase.PROMOTING, because))
-    return note(view, "the gateway has not applied 100 % yet")
+    return note(view, f"the gateway has not applied 100 % yet{_refusal(view)}")
+
+
+def _refusal(view: View) -> str:
+    """What the gateway has to say about it: a port that somebody else holds, say."""
+    reason = view.facts.failures.get("gateway") or view.facts.observation.gateway.detail
+    return f": {reason}" if reason else ""
 
 
 def _baking(view: View) -> Move | Note:

@@ -35,7 +35,7 @@ def decide(state: AgentState, facts: Facts) -> Decision:
     state, moved = _advance(_listen(_watch_readiness(state, facts), facts), facts)
     state, watched = monitor.watch(state, facts)
     state, cleaned = cleanup.settle(cleanup.track(state, facts), facts)
-    state, healed = healing.heal(state, facts.observation, facts.now)
+    state, healed = healing.heal(state, facts.observation, shape.running(state, facts), facts.now)
     state, heard = silence.listen(state, facts.observation, facts.now)
     state = _drained(state, facts)
     wanted = shape.desired(state, facts)
@@ -152,19 +152,21 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
 
 def _end(state: AgentState, rollout: Rollout, facts: Facts) -> AgentState:
     """Whoever serves no longer drains; whoever was promoted is stable."""
-    leaving = state.stable if rollout.phase is Phase.PROMOTED else rollout.candidate
+    promoted = rollout.phase is Phase.PROMOTED
+    state = replace(state, replicas=(rollout.replicas if promoted else rollout.replicas_before) or state.replicas)
+    leaving = state.stable if promoted else rollout.candidate
     retiring = state.retiring
     if leaving is not None and not (rollout.phase is Phase.FAILED and state.stable is None):
         names = tuple(instance.name for instance in facts.observation.of_revision(leaving.runs_as))
         routed = leaving.workload.takes_traffic
         patience = rollout.strategy.drain_s if routed else 0.0
-        keep = rollout.strategy.keep_s if routed and rollout.phase is Phase.PROMOTED else 0.0
-        if rollout.phase is Phase.PROMOTED:  # one former side is enough
+        keep = rollout.strategy.keep_s if routed and promoted else 0.0
+        if promoted:  # one former side is enough
             retiring = tuple(
                 replace(former, warm_until=0.0, until=min(former.until, facts.now + patience)) for former in retiring
             )
         retiring += (Retiring(leaving, names, facts.now + patience + keep, facts.now + keep if keep else 0.0),)
-    if rollout.phase is not Phase.PROMOTED:
+    if not promoted:
         return replace(state, retiring=retiring)
     history = (*state.history, rollout.candidate)[-max(rollout.rollback.history, 2) :]
     return replace(state, stable=rollout.candidate, history=history, retiring=retiring)
@@ -193,7 +195,7 @@ def _wake_at(state: AgentState, facts: Facts) -> float | None:
     silent = silence.next_deadline(state, facts.observation, facts.now)
     times = [] if silent is None else [silent]
     times += [at for leaving in state.retiring for at in (leaving.until, leaving.warm_until) if at > facts.now]
-    times += [entry.not_before for entry in state.restarts.values()]
+    times += [entry.not_before for entry in state.restarts.values() if entry.not_before > facts.now]
     checked = monitor.wake_at(state)
     times += [] if checked is None else [checked]
     rollout = state.active

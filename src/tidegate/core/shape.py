@@ -1,14 +1,15 @@
 """From state to the whole desired state: instances, routes, images. One place, whatever the strategy."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from tidegate.core import beside, cleanup, strategies
-from tidegate.core.healing import restart_of
+from tidegate.core.healing import held_back, restart_of
 from tidegate.core.routing import Beside, Share, routes
 from tidegate.core.strategies import Shape
 from tidegate.core.view import View, effective_phase
 from tidegate.model.decision import Facts
 from tidegate.model.desired import Desired, InstanceGoal, Run, instance_name
+from tidegate.model.diff import UP
 from tidegate.model.release import Revision
 from tidegate.model.rollout import AgentState, Phase, Rollout
 
@@ -19,9 +20,13 @@ def desired(state: AgentState, facts: Facts) -> Desired:
         return Desired(state.key, because="decommissioned", surplus_images=cleanup.due(state, facts))
     tracks = _tracks(state, facts)
     incarnations = restart_of(state, facts.observation)
+    wanted = tuple(_goals(state, facts, tracks))
+    held = held_back(state, facts.observation, _running(wanted))
     goals = tuple(
-        InstanceGoal(name, revision, run, incarnations.get(name, ""), because)
-        for revision, name, run, because in _goals(state, facts, tracks)
+        InstanceGoal(name, revision, Run.STOPPED, because="exited again and again: its next start waits")
+        if name in held
+        else InstanceGoal(name, revision, run, incarnations.get(name, ""), because)
+        for revision, name, run, because in wanted
     )
     shares = _shares(state, facts)
     serving = {goal.name for goal in goals if goal.run is Run.RUNNING}
@@ -39,6 +44,15 @@ def desired(state: AgentState, facts: Facts) -> Desired:
         because=because,
         surplus_images=cleanup.due(state, facts),
     )
+
+
+def running(state: AgentState, facts: Facts) -> frozenset[str]:
+    """The names of the instances that should run now."""
+    return frozenset() if state.decommissioned else _running(_goals(state, facts, _tracks(state, facts)))
+
+
+def _running(goals: Iterable[tuple[Revision, str, Run, str]]) -> frozenset[str]:
+    return frozenset(name for _, name, run, _ in goals if run is Run.RUNNING)
 
 
 def _tracks(state: AgentState, facts: Facts) -> Shape:
@@ -70,7 +84,7 @@ def _goals(state: AgentState, facts: Facts, shape: Shape) -> Iterator[tuple[Revi
             wanted = tuple(dict.fromkeys((*wanted, *candidate_names(rollout, facts))))
         for name in kept if rollout.phase is Phase.REVERTING else wanted:
             yield rollout.candidate, name, Run.RUNNING, f"revision {rollout.candidate.title} is {rollout.phase}"
-    present = {instance.name for instance in facts.observation.instances}
+    present = {instance.name for instance in facts.observation.instances if instance.state in UP}
     for leaving in state.retiring:
         for name in leaving.instances:
             if name in present:
@@ -91,5 +105,5 @@ def _shares(state: AgentState, facts: Facts) -> list[Share]:
 
 
 def candidate_names(rollout: Rollout, facts: Facts) -> tuple[str, ...]:
-    """The candidate's instances that exist."""
-    return tuple(instance.name for instance in facts.observation.of_revision(rollout.candidate.runs_as))
+    """The candidate's instances that run: those that exited are not started again."""
+    return tuple(i.name for i in facts.observation.of_revision(rollout.candidate.runs_as) if i.state in UP)

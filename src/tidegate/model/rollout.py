@@ -76,7 +76,8 @@ class Rollout:
     `ready_since` says for each of the candidate's instances since when it is ready without a break. `evidence` is the
     sequential engine's memory in its plain form. `fast` says that it goes back to what has proven itself here: no
     steps, no analysis, no bake. `approved_by` is the person whose word stands in for evidence, `aborted_by` the one
-    who stopped it.
+    who stopped it. `replicas` are the instances to have once it is promoted and `replicas_before` those to have when it
+    goes back, where the release changes their number; until its end there are as many as the greater of both.
     `approvals` are the gates that were opened, `freeze_overridden_by` whoever let it go on inside a freeze window.
     `monitor` is the table of the way back; `turned_at` is the phase in which it turned.
     """
@@ -100,6 +101,8 @@ class Rollout:
     because: str = ""
     guard_failed: bool = False
     fast: bool = False
+    replicas: int | None = None
+    replicas_before: int | None = None
     ready_since: Mapping[str, float] = field(default_factory=dict)
     metrics: tuple[MetricState, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)

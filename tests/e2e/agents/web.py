@@ -1,7 +1,7 @@
 """An agent for tests of faults: answers HTTP on 8080 with its version, and fails as MODE says.
 
 MODE: exit (says so and exits), deaf (never ready), hog (fills its memory once it serves), empty: well.
-FAIL_EVERY=n makes every n-th request fail.
+FAIL_EVERY=n makes every n-th request fail; a file /trouble/VERSION every third, as soon as it is there.
 """
 
 import itertools
@@ -13,7 +13,8 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 version, mode = os.environ["VERSION"], os.environ.get("MODE", "")
-every = int(os.environ.get("FAIL_EVERY", "0"))
+every = int(os.environ.get("FAIL_EVERY", "0")) or sys.maxsize
+trouble = f"/trouble/{version}"
 count = itertools.count(1)
 print(f"{version} begins as {mode or 'well'}", flush=True)
 if mode == "exit":
@@ -33,7 +34,7 @@ class Handler(BaseHTTPRequestHandler):
         status = 200
         if self.path == "/ready":
             status = 503 if mode == "deaf" else 200
-        elif every and next(count) % every == 0:
+        elif next(count) % (3 if os.path.exists(trouble) else every) == 0:  # noqa: PTH110 - no need of more
             status = 500
         body = version.encode()
         self.send_response(status)

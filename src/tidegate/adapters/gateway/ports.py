@@ -1,5 +1,6 @@
 """A listening port that somebody else holds: which one, and who."""
 
+import asyncio
 import re
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def taken_port(reason: str) -> int | None:
 async def explained(docker: aiodocker.Docker, error: PortTakenError) -> PortTakenError:
     """The same error with the holder's name, as far as the engine or this machine's process list knows it."""
     try:
-        holder = await _container(docker, error.port) or _process(error.port)
+        holder = await _container(docker, error.port) or await asyncio.to_thread(_process, error.port)
     except (aiodocker.DockerError, OSError, ValueError):
         holder = ""
     return PortTakenError(error.port, holder)
@@ -41,15 +42,22 @@ async def _container(docker: aiodocker.Docker, port: int) -> str:
 
 
 def _process(port: int, proc: Path = Path("/proc")) -> str:
-    """A process of this machine that listens on the port, in any network namespace that we may look into."""
+    """A process of this machine that listens on the port, in any network namespace that we may look into. Blocks."""
+    # A table of sockets belongs to a namespace, and costs milliseconds to read: once is enough.
+    known: dict[Path, set[str]] = {}
     for process in proc.iterdir():
-        if process.name.isdigit() and (inodes := _listening(process, port)):
-            sockets = {f"socket:[{inode}]" for inode in inodes}
-            try:
-                if any(str(link.readlink()) in sockets for link in (process / "fd").iterdir()):
-                    return f"process {process.name} ({(process / 'comm').read_text().strip()})"
-            except OSError:
+        try:
+            namespace = (process / "ns" / "net").readlink() if process.name.isdigit() else None
+            if namespace is None:
                 continue
+            if namespace not in known:
+                known[namespace] = {f"socket:[{inode}]" for inode in _listening(process, port)}
+            if known[namespace] and any(
+                str(link.readlink()) in known[namespace] for link in (process / "fd").iterdir()
+            ):
+                return f"process {process.name} ({(process / 'comm').read_text().strip()})"
+        except OSError:
+            continue
     return ""
 
 

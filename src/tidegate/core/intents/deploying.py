@@ -93,7 +93,8 @@ def _start(state: AgentState, intent: Intent, action: Deploy, now: float) -> tup
         state = replace(state, endpoints=action.policy.notify, told_since=now)
     replicas = state.replicas if stable else action.workload.replicas
     if stable and action.workload.replicas != stable.workload.replicas:
-        replicas = action.workload.replicas
+        rollout = replace(rollout, replicas=max(action.workload.replicas, 1), replicas_before=replicas)
+        replicas = max(replicas, action.workload.replicas)
     because = f"revision {revision.title} begins" + (f": {way.because}" if way else "")
     return _begin(replace(state, replicas=max(replicas, 1)), rollout, now), because
 

@@ -18,7 +18,9 @@ def scale(state: AgentState, intent: Intent, replicas: int) -> tuple[AgentState,
         )
     if state.stable is None and state.rollout is None:
         raise RefusedError("nothing was deployed here yet")
-    return replace(state, replicas=replicas), f"{state.replicas} -> {replicas} instances, by {intent.by}"
+    rollout = replace(state.rollout, replicas=None, replicas_before=None) if state.rollout else None
+    because = f"{state.replicas} -> {replicas} instances, by {intent.by}"
+    return replace(state, replicas=replicas, rollout=rollout), because
 
 
 def restart(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState, str]:

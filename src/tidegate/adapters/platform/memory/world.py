@@ -137,6 +137,10 @@ class World:
         behaviour, age = self.behaviour(container), self.age(container)
         oom = behaviour.oom_after_s is not None and age >= behaviour.oom_after_s
         if oom or (behaviour.exits_after_s is not None and age >= behaviour.exits_after_s):
+            if container.revision.workload.restart == "no":
+                container.state, container.oom_killed = InstanceState.EXITED, oom
+                container.exit_code = 137 if oom else 1
+                return
             started, count = container.started, container.restart_count
             self.start(container.name)
             container.started, container.restart_count = started + 1, count + 1
