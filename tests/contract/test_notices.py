@@ -154,11 +154,11 @@ async def test_errors_name_no_secret(sender: NoticeSender, receiver: Receiver) -
         with pytest.raises(NoticeError) as refused:
             await sender.deliver(Endpoint("chat", Channel.SLACK, url), 1, notice())
         assert "SECRETPATH" not in str(refused.value)
+    absent = (SecretRef("X", "environment", "ABSENT"),)
     with pytest.raises(SecretError, match="ABSENT"):
-        absent = (SecretRef("X", "environment", "ABSENT"),)
         await sender.deliver(Endpoint("hook", Channel.WEBHOOK, receiver.url, secrets=absent), 1, notice())
+    token = (SecretRef("X", "environment", "TOKEN"),)
     with pytest.raises(NoticeError, match="base64") as refused:
-        token = (SecretRef("X", "environment", "TOKEN"),)
         await sender.deliver(Endpoint("hook", Channel.WEBHOOK, receiver.url, secrets=token), 1, notice())
     assert "glptt" not in str(refused.value)
 

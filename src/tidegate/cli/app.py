@@ -12,6 +12,7 @@ from tidegate.cli import (
     deliver,
     deploy,
     doctor,
+    drill,
     explain,
     gates,
     gateway,
@@ -53,6 +54,7 @@ NOUNS = (
     serve,
     doctor,
     simulate,
+    drill,
     spec,
 )
 

@@ -107,7 +107,7 @@ async def _play(
         return ended or waits_for_person(state.active)
 
     async def deploy(version: str) -> None:
-        await ports.store.submit(_intent(spec, environment, version, ports.clock.now()))
+        await ports.store.submit(intent_of(spec, environment, version, ports.clock.now()))
         await loop.turn()
         await play(loop, ports.clock, over, LONGEST_S, BUSY_S)
 
@@ -124,7 +124,8 @@ def _image(spec: "Spec", version: str) -> str:
     return f"{spec.agent}:{version}"
 
 
-def _intent(spec: "Spec", environment: "Environment", version: str, now: float) -> "Intent":
+def intent_of(spec: "Spec", environment: "Environment", version: str, now: float) -> "Intent":
+    """The intent that deploys a version of the spec's agent in memory."""
     from dataclasses import replace
 
     from tidegate.core.releasing import make_release

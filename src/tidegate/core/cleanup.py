@@ -11,14 +11,14 @@ from tidegate.model.decision import Facts
 from tidegate.model.event import Event, EventKind
 from tidegate.model.observation import ImageState
 from tidegate.model.release import Image, Revision
-from tidegate.model.rollout import AgentState, Phase
+from tidegate.model.rollout import AgentState
 from tidegate.model.standing import Origin, OwnImage
 
 
 def track(state: AgentState, facts: Facts) -> AgentState:
     """Remember that the candidate's image was built by us, or came by a pull of ours."""
     rollout = state.active
-    if rollout is None or rollout.phase is not Phase.PREPARING:
+    if rollout is None:
         return state
     image = rollout.candidate.release.image
     if any(own.image.reference == image.reference for own in state.images):

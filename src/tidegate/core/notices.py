@@ -36,7 +36,7 @@ def of(state: AgentState, rollout: Rollout, now: float) -> Event:
 
 def _evidence(rollout: Rollout) -> str:
     verdict = rollout.verdict
-    if verdict is not None and verdict.outcome is Outcome.PASS:
+    if verdict is not None and verdict.outcome is Outcome.PASS and verdict.metrics:
         return f" Evidence: {verdict.because}."
     return f" On the word of {rollout.approved_by}." if rollout.approved_by else ""
 

@@ -177,7 +177,7 @@ _GITLAB = Object(
     "gitlab",
     "A pipeline trigger of GitLab.",
     (
-        Key("url", _URL, "https://HOST/api/v4/projects/ID/trigger/pipeline", required=True),
+        Key("url", _URL, "Its address: https://HOST/api/v4/projects/ID/trigger/pipeline.", required=True),
         Key("ref", text("a branch or tag"), "What to run.", "main"),
         Key("token", SECRET, "The trigger's token.", required=True),
     ),
@@ -186,7 +186,7 @@ _JENKINS = Object(
     "jenkins",
     "A job of Jenkins.",
     (
-        Key("url", _URL, "https://HOST/job/NAME/buildWithParameters", required=True),
+        Key("url", _URL, "Its address: https://HOST/job/NAME/buildWithParameters.", required=True),
         Key("user", text("a user's name"), "Whose token it is.", required=True),
         Key("token", SECRET, "The user's API token.", required=True),
     ),

@@ -21,6 +21,9 @@ This page is made from the code; `tests/unit/test_spec_reference.py` fails when 
 - Keys of ours are understood in Kubernetes' spelling too (`failureThreshold` for `failure_threshold`).
 """
 
+REPEATED = ("routes", "probes", "freeze", "notify")
+"""Keys of an environment that replace those at the top and have the same keys below them."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -60,7 +63,7 @@ def entries(top: Object = TOP, path: str = "") -> Iterator[Entry]:
         here = f"{path}{key.name}"
         repeated = inside is not None and inside.name == "overlay"
         yield Entry(here, key, inside)
-        if inside and not repeated and not (path and key.name in ("routes", "probes")):
+        if inside and not repeated and not (path and key.name in REPEATED):
             yield from entries(inside, f"{here}{between}.")
 
 
@@ -88,7 +91,7 @@ def _normal(key: str) -> str:
     plain = re.sub(r"\[[^\]]*\]", "", key.strip().strip("."))
     plain = re.sub(r"^environments\.[^.]+(?=\.|$)", "environments.*", plain)
     plain = re.sub(r"^environments\.\*\.overlay\.", "workload.", plain)
-    plain = re.sub(r"^environments\.\*\.(routes|probes)\.", r"\1.", plain)
+    plain = re.sub(r"^environments\.\*\.(routes|probes|freeze|notify)\.", r"\1.", plain)
     return re.sub(r"\.secrets\.[^.]+(?=\.|$)", ".secrets.*", plain)
 
 
@@ -111,7 +114,7 @@ def markdown() -> str:
     """docs/reference/spec.md."""
     parts = [HEADER, _table("", TOP)]
     for entry in entries():
-        if entry.inside is None or (entry.path.startswith("environments") and entry.key.name in ("routes", "probes")):
+        if entry.inside is None or (entry.path.startswith("environments") and entry.key.name in REPEATED):
             continue
         between, _ = _object(entry.key.shape)
         note = f"\n{entry.inside.doc}\n"
