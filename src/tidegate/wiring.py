@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tidegate.adapters.platform.memory.paced import PacedClock
     from tidegate.adapters.platform.memory.world import World
     from tidegate.adapters.store.opening import State
-    from tidegate.cli.toolbox import Books, Rehearsal, Site
+    from tidegate.cli.toolbox import Books, Rehearsal, Site, Takeover
     from tidegate.control.centre import Centre
     from tidegate.control.tokens import Tokens
     from tidegate.controller.loop import Ports
@@ -90,6 +90,7 @@ class Toolbox:
         from tidegate.adapters.platform.docker.options import DockerOptions
         from tidegate.adapters.platform.docker.platform import DockerPlatform
         from tidegate.adapters.source.secrets import Secrets
+        from tidegate.adapters.store.location import file_of, locate
         from tidegate.controller.clock import WallClock
         from tidegate.controller.loop import Ports
 
@@ -116,7 +117,8 @@ class Toolbox:
             books.outbox,
             NoticeSender(Secrets(folder, self.environ), self.environ),
         )
-        return DockerSite(ports, platform, gateway, docker)
+        secrets = (file_of(self.location()) or Path(locate({}))).parent / "secrets"
+        return DockerSite(ports, platform, gateway, docker, secrets)
 
     def _centre(self, books: "Books", network: "NetworkAddress", port: int) -> "Centre":
         """The control centre. Its server is loaded when it begins to listen."""
@@ -199,6 +201,7 @@ class DockerSite:
     platform: "DockerPlatform"
     gateway: "EnvoyGateway"
     docker: "Docker"
+    secrets: Path
 
     @property
     def data_plane(self) -> "EnvoyGateway":
@@ -208,6 +211,14 @@ class DockerSite:
     async def forget_network(self) -> None:
         """Remove our network."""
         await self.platform.network.remove()
+
+    async def takeover(self, container: str, key: "AgentKey") -> "Takeover":
+        """A container of this engine."""
+        from tidegate.adapters.platform.docker.takeover import Adopter
+        from tidegate.adapters.platform.docker.takeover import Takeover as DockerTakeover
+
+        adopter = Adopter(self.platform.engine, self.platform.network)
+        return DockerTakeover(adopter, await adopter.read(container), key, self.secrets / str(key))
 
     async def image(self, reference: str) -> "Image":
         """The image with its digest where the engine has it."""
@@ -257,6 +268,12 @@ class MemorySite:
 
     async def forget_network(self) -> None:
         """There is none."""
+
+    async def takeover(self, container: str, key: "AgentKey") -> "Takeover":
+        """Nobody starts anything by hand in memory."""
+        from tidegate.model.errors import NotFoundError
+
+        raise NotFoundError(f"the memory platform has no container {container}")
 
     async def image(self, reference: str) -> "Image":
         """Every image is there."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from tidegate.cli import (
+    adopt,
     agents,
     deliver,
     deploy,
@@ -49,6 +50,7 @@ NOUNS = (
     history,
     plan,
     instances,
+    adopt,
     agents,
     gateway,
     serve,

@@ -14,7 +14,7 @@ from tidegate.controller.preview import preview
 from tidegate.core import notices
 from tidegate.core.transitions import TONES
 from tidegate.model.errors import ConflictError, Exit
-from tidegate.model.intent import Abort, Action, Answer, Approve, Deploy, Intent, Promote, Reject, Resume, Undo
+from tidegate.model.intent import Abort, Action, Adopt, Answer, Approve, Deploy, Intent, Promote, Reject, Resume, Undo
 from tidegate.model.rollout import Phase, Rollout
 
 ANSWER_S = 30.0
@@ -73,7 +73,7 @@ async def ask_short(desk: Desk, site: Site, action: Action, asking: Asking, done
 async def _follow(
     desk: Desk, site: Site, action: Action | None, asking: Asking, goal: Goal, usual_s: float, look: bool = False
 ) -> Result:
-    if not isinstance(action, Deploy):
+    if not isinstance(action, Deploy | Adopt):
         await desk.state()
     session = desk.session(site)
     await session.skip_history()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tidegate.model.machine import MachineFacts
     from tidegate.model.release import AgentKey, Image
     from tidegate.model.spec import Environment
+    from tidegate.model.workload import Workload
     from tidegate.pipeline.deliver import Tools
     from tidegate.ports import Journal, LeaseStore, Outbox, Pulses, Store, Switches
 
@@ -64,6 +65,28 @@ class DataPlane(Protocol):
         """Remove what it left on the disk."""
 
 
+class Takeover(Protocol):
+    """A container that somebody started by hand, about to be adopted."""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What adopting means, one sentence a line, downtime included."""
+
+    @property
+    def workload(self) -> "Workload":
+        """What runs; secrets are written to files and referred to. Raises StoreError."""
+
+    @property
+    def image(self) -> "Image":
+        """What it runs from."""
+
+    async def take(self, revision: int) -> str:
+        """Make it the instance of a revision; its new name. Raises EngineError."""
+
+    async def give_back(self) -> None:
+        """Undo the taking. Raises EngineError."""
+
+
 class Site(Protocol):
     """One environment's host, opened: the ports that a controller and a view need."""
 
@@ -75,6 +98,9 @@ class Site(Protocol):
 
     async def forget_network(self) -> None:
         """Remove the network of the agents, unless somebody still uses it."""
+
+    async def takeover(self, container: str, key: "AgentKey") -> Takeover:
+        """Look at a container that Tidegate did not start. Raises NotFoundError, ConflictError, UsageError."""
 
     async def image(self, reference: str) -> "Image":
         """The image as the host knows it: with its digest where it is present. Never raises for an absent one."""

@@ -84,6 +84,14 @@ class Restart:
 
 
 @dataclass(frozen=True)
+class Adopt:
+    """Take a container that a person started by hand as stable; the platform has given it its name already."""
+
+    release: Release
+    workload: Workload
+
+
+@dataclass(frozen=True)
 class Decommission:
     """Take the agent away from this environment: routes first, then instances."""
 
@@ -139,6 +147,7 @@ Action = (
     | Retry
     | Scale
     | Restart
+    | Adopt
     | Decommission
     | Approve
     | Reject

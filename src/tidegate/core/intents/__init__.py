@@ -13,6 +13,7 @@ from tidegate.model.event import Event, EventKind
 from tidegate.model.intent import (
     Abort,
     Acknowledge,
+    Adopt,
     Answer,
     Approve,
     CleanUp,
@@ -72,6 +73,8 @@ def _apply(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState,
             return steering.set_weight(state, intent, weight, facts)
         case Scale(replicas):
             return keeping.scale(state, intent, replicas)
+        case Adopt():
+            return keeping.adopt(state, intent, intent.action, facts.now)
         case Restart():
             return keeping.restart(state, intent, facts)
         case Decommission():

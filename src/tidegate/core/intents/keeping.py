@@ -5,7 +5,8 @@ from dataclasses import replace
 from tidegate.core import admission, healing, quarantine
 from tidegate.core.refusal import RefusedError
 from tidegate.model.decision import Facts
-from tidegate.model.intent import Intent
+from tidegate.model.intent import Adopt, Intent
+from tidegate.model.release import Revision
 from tidegate.model.rollout import AgentState
 
 MOST_REPLICAS = 1000
@@ -21,6 +22,24 @@ def scale(state: AgentState, intent: Intent, replicas: int) -> tuple[AgentState,
     rollout = replace(state.rollout, replicas=None, replicas_before=None) if state.rollout else None
     because = f"{state.replicas} -> {replicas} instances, by {intent.by}"
     return replace(state, replicas=replicas, rollout=rollout), because
+
+
+def adopt(state: AgentState, intent: Intent, action: Adopt, now: float) -> tuple[AgentState, str]:
+    """What a person started by hand becomes stable as it runs: nothing is started, nothing is moved."""
+    if state.stable is not None or state.active is not None:
+        raise RefusedError(f"{state.key} runs under Tidegate already; a container is adopted where nothing does")
+    number = state.next_revision
+    revision = Revision(
+        number,
+        state.key.environment,
+        action.release,
+        action.workload,
+        created_at=now,
+        by=intent.by,
+        reason=intent.reason,
+    )
+    state = replace(state, stable=revision, history=(revision,), next_revision=number + 1, replicas=1)
+    return replace(state, decommissioned=False), f"revision {revision.title} is what was started by hand"
 
 
 def restart(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState, str]:

@@ -6,16 +6,19 @@ cannot be changed, so it is found again by its name. A port that it publishes st
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from tidegate.adapters.platform.docker import labels
 from tidegate.adapters.platform.docker.adopt import Adoption, read_adoption
 from tidegate.adapters.platform.docker.client import Engine
 from tidegate.adapters.platform.docker.network import Network
+from tidegate.adapters.platform.docker.secrecy import save_secrets
 from tidegate.adapters.platform.docker.translate import own_network
 from tidegate.model.desired import instance_name
 from tidegate.model.errors import ConflictError, EngineError, NotFoundError
-from tidegate.model.release import AgentKey
-from tidegate.model.workload import Route
+from tidegate.model.release import AgentKey, Image
+from tidegate.model.workload import Route, Workload
 
 GATEWAY_S = 2.0
 """Allowed for the gateway to listen on a port that became free, in seconds."""
@@ -24,7 +27,7 @@ GATEWAY_S = 2.0
 class Adopter:
     """Adopts containers of one engine."""
 
-    def __init__(self, engine: Engine, network: Network, network_name: str) -> None:
+    def __init__(self, engine: Engine, network: Network, network_name: str = "tidegate") -> None:
         self._engine = engine
         self._network = network
         self._network_name = network_name
@@ -79,10 +82,43 @@ class Adopter:
             await docker._query_json(f"containers/{adoption.id}/update", "POST", data=policy)
 
 
+@dataclass(frozen=True)
+class Takeover:
+    """One container about to be adopted: what that means, and the doing of it. `folder` is where secrets are kept."""
+
+    adopter: Adopter
+    adoption: Adoption
+    key: AgentKey
+    folder: Path
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What adopting means, one sentence a line."""
+        return explain(self.adoption, self.key, ())
+
+    @property
+    def workload(self) -> Workload:
+        """What runs, with references to its secrets."""
+        return replace(self.adoption.workload, secrets=save_secrets(self.adoption.secrets, self.folder))
+
+    @property
+    def image(self) -> Image:
+        """What it runs from."""
+        return self.adoption.image
+
+    async def take(self, revision: int) -> str:
+        """Make it the instance of this revision; its name. Raises EngineError."""
+        return await self.adopter.take(self.adoption, self.key, revision, index=1)
+
+    async def give_back(self) -> None:
+        """Undo the taking. Raises EngineError."""
+        await self.adopter.give_back(self.adoption)
+
+
 def explain(adoption: Adoption, key: AgentKey, routes: Sequence[Route]) -> tuple[str, ...]:
     """What adopting means, one sentence a line, its downtime included. Values of secrets are not in it."""
     workload = adoption.workload
-    name = instance_name(key, 1, 0)
+    name = instance_name(key, 1, 1)
     lines = [f"container {adoption.container} ({adoption.image.reference}) becomes {name}; it is not restarted"]
     if adoption.secrets:
         lines.append(f"kept as secrets in files, not in the state: {', '.join(sorted(adoption.secrets))}")
