@@ -124,7 +124,7 @@ async def test_the_first_calls_of_a_rollout(tmp_path: Path, call: int, when: str
 
 
 async def undo_with_crashes(path: Path, points: list[tuple[int, str]], keep_s: float) -> None:
-    strategy = BlueGreen(bake_s=1.0, keep_s=keep_s, drain_s=1.0)
+    strategy = BlueGreen(bake_s=3.0, keep_s=keep_s, drain_s=1.0)
     tide = await Tidegate.begin(path, VERSIONS, base=workload(replicas=2), strategy=strategy)
     await tide.deployed("1.0.0")
     await tide.deployed("healthy")

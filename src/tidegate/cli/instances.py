@@ -151,7 +151,7 @@ def all_ready(progress: "Progress") -> bool:
         return False
     if state.stable is None:
         return state.active is not None
-    here = seen.observation.of_revision(state.stable.number)
+    here = seen.observation.of_revision(state.stable.runs_as)
     return len(here) == state.replicas and all(_up(instance) for instance in here)
 
 

@@ -12,10 +12,15 @@ from tidegate.model.workload import Route, RouteProtocol
 
 @dataclass(frozen=True)
 class Share:
-    """What one revision should get: a weight in percent, if it has anybody to take it."""
+    """What one revision should get: a weight in percent, if it has anybody to take it.
+
+    `proven` says that it has had requests before: while neither its probes nor the gateway have answered a controller
+    that has just started, it keeps them. To take everybody out of the routes for want of news would be an outage.
+    """
 
     revision: Revision
     weight: int
+    proven: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,11 +115,23 @@ def _backends(route: Route, shares: Sequence[Share], observed: Observation, name
     for share in shares:
         port = next((r.target for r in share.revision.workload.routes if r.name == route.name), None)
         if port is not None:
-            ready = [i for i in serving(observed, share.revision.runs_as) if i.name in names]
+            ready = [i for i in _able(share, observed) if i.name in names]
             endpoints[share.revision.runs_as] = tuple(sorted(Endpoint(i.address, port) for i in ready))
     weights = spread({s.revision.runs_as: s.weight for s in shares if endpoints.get(s.revision.runs_as)})
     return tuple(
         Backend(number, weights.get(number, 0), targets) for number, targets in sorted(endpoints.items()) if targets
+    )
+
+
+def _able(share: Share, observed: Observation) -> tuple[ObservedInstance, ...]:
+    """The instances that can serve; of a proven revision, those too of which nothing at all is known yet."""
+    known = serving(observed, share.revision.runs_as)
+    if known or not share.proven or observed.gateway.running:
+        return known
+    return tuple(
+        instance
+        for instance in observed.of_revision(share.revision.runs_as)
+        if instance.state is InstanceState.RUNNING and instance.address and instance.ready is None
     )
 
 

@@ -97,9 +97,9 @@ def _shares(state: AgentState, facts: Facts) -> list[Share]:
     rollout = state.active
     shares = []
     if rollout is not None:
-        shares.append(Share(rollout.candidate, rollout.weight))
+        shares.append(Share(rollout.candidate, rollout.weight, proven=rollout.weight > 0))
     if state.stable is not None:
-        shares.append(Share(state.stable, 100 - (rollout.weight if rollout else 0)))
+        shares.append(Share(state.stable, 100 - (rollout.weight if rollout else 0), proven=True))
     shares += [Share(leaving.revision, 0) for leaving in state.retiring]
     return shares
 
