@@ -58,8 +58,10 @@ def test_a_drill_measures_the_way_back_and_every_end_is_told_before_the_command_
     spec = SPEC.replace("steps: [{set_weight: 20}, {pause: {}}]", "steps: [{set_weight: 50}]")
     shell = Shell(engine, tmp_path)
     with hook() as (url, got):
-        table = "[{check: execute, item: instances switched}, {check: verify, item: log error rate, timeout: 2s}]"
-        more = f"rollback: {{monitor: {table}}}\nenvironments: {{default: {{drill: true}}}}\nnotify: [{{webhook: '{url}'}}]\n"
+        verify = "{check: verify, item: log error rate, timeout: 2s}"
+        table = f"[{{check: execute, item: instances switched}}, {verify}]"
+        place = "environments: {default: {drill: true}}"
+        more = f"rollback: {{monitor: {table}}}\n{place}\nnotify: [{{webhook: '{url}'}}]\n"
         (tmp_path / "tidegate.yaml").write_text(spec + more)
         code, out, err = shell.run("deploy")
         assert code == 0, out + err

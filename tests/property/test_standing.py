@@ -46,6 +46,10 @@ class Standing(RuleBasedStateMachine):
         rejected = quarantine.find(before, made.image, BASE) is not None
         action = intent.Deploy(made, BASE, QUICK, WATCH, Rollback(), Policy(on_new=on_new), automatic, override)
         accepted = self.ask(action, by, "because" if override else "")
+        if before.active is not None and before.active.candidate.release.id == made.id:
+            assert accepted, "what is under way already is carried on, whoever asks"
+            assert self.state == before
+            return
         if locked or (rejected and not override):
             assert not accepted
         if accepted and (before.active is not None or (automatic and before.held is not None)):
