@@ -1,7 +1,7 @@
 """Restarts that the controller does itself: what is unhealthy or exited for good, and a person's rolling restart.
 
-The engine restarts what exited as its policy says, never what is merely unhealthy. Back-off doubles from 1 s to 5 minutes and is forgotten
-after ten minutes of health, as the kubelet does it.
+The engine restarts what exited as its policy says, never what is merely unhealthy. Back-off doubles from 1 s to 5
+minutes and is forgotten after ten minutes of health, as the kubelet does it.
 """
 
 from collections.abc import Sequence, Set
