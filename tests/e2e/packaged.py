@@ -13,7 +13,7 @@ from tidegate.adapters.registry.layer import ImageConfig, Layer
 from tidegate.adapters.registry.local import make_archive
 
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534:nobody:/nonexistent:/bin/false\n"
-KEPT = ("usr/bin/", "usr/sbin/", "usr/lib/", "lib/", "lib64/")
+KEPT = ("usr/bin/", "usr/sbin/", "usr/lib/", "usr/lib64/")
 
 
 def load_packaged(engine: Engine, program: str, packages: tuple[str, ...], tags: tuple[str, ...]) -> None:
