@@ -27,28 +27,28 @@ def side_load(engine: Engine, image: str) -> str:
     """Put a cached image into the engine, unless it is there; its full reference."""
     name = image.partition(":")[0]
     if name == "tidegate/gateway":
-        parts = _await(gather(CACHE))
-        if not _has(engine, parts.reference):
-            _load(engine, _await(gateway_archive(parts, CACHE)))
+        parts = await_result(gather(CACHE))
+        if not has_image(engine, parts.reference):
+            load_archive(engine, await_result(gateway_archive(parts, CACHE)))
         return parts.reference
     for base in Base:
         if name == base.value.partition(":")[0]:
-            if not _has(engine, base.value):
-                _load(engine, _await(base_archive(base, CACHE)))
+            if not has_image(engine, base.value):
+                load_archive(engine, await_result(base_archive(base, CACHE)))
             return base.value
     raise KeyError(f"no cached image {image}; there are tidegate/gateway, {', '.join(base.value for base in Base)}")
 
 
-def _has(engine: Engine, reference: str) -> bool:
+def has_image(engine: Engine, reference: str) -> bool:
     return any(reference in (found["RepoTags"] or []) for found in engine.api("GET", "/images/json"))
 
 
-def _load(engine: Engine, archive: Path) -> None:
+def load_archive(engine: Engine, archive: Path) -> None:
     with archive.open("rb") as content:
         engine.api("POST", "/images/load?quiet=1", content)
 
 
-def _await(work: Coroutine[None, None, T]) -> T:
+def await_result(work: Coroutine[None, None, T]) -> T:
     """The result, also when the caller is inside a running event loop."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, work).result()

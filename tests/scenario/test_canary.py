@@ -11,6 +11,7 @@ from tidegate.adapters.platform.memory.world import Behaviour
 from tidegate.model import intent
 from tidegate.model.event import EventKind
 from tidegate.model.observation import InstanceState
+from tidegate.model.operation import Operation, RestartInstance
 from tidegate.model.rollout import Phase
 from tidegate.model.spec import Analyse, Pause, SetWeight
 
@@ -225,7 +226,26 @@ async def test_a_release_with_another_number_of_instances(tmp_path: Path, then: 
     await tide.deploy("1.1.0", workload(then))
     await tide.play(in_phase(Phase.PROGRESSING))
     running = [c for c in tide.world.containers.values() if c.state is InstanceState.RUNNING]
-    assert sum(".r1." in c.name for c in running) >= 3, "nothing that serves goes before its successor has proven itself"
+    assert sum(".r1." in c.name for c in running) >= 3, "nothing that serves goes before its successor proves itself"
     turn = await tide.play()
     assert turn.decision.state.replicas == end
     assert sorted(tide.world.containers) == [f"agent.prod.r{1 + good}.{i}" for i in range(1, end + 1)]
+
+
+@pytest.mark.parametrize("replicas", [2, 3])
+async def test_a_restart_takes_each_instance_out_of_the_routes_first(tmp_path: Path, replicas: int) -> None:
+    tide = await Tidegate.begin(tmp_path / "t.db", base=workload(replicas))
+    await tide.deployed("1.0.0")
+    routed_at_restart = []
+
+    def look(when: str, operation: Operation) -> None:
+        if when == "before" and isinstance(operation, RestartInstance):
+            address = tide.world.containers[operation.name].address
+            goals = tide.world.routes[KEY]
+            routed_at_restart.append(any(e.address == address for g in goals for b in g.backends for e in b.endpoints))
+
+    tide.world.on_call = look
+    await tide.ask(intent.Restart())
+    await tide.play(lambda turn: turn.settled and not turn.decision.state.restart_of, limit_s=60)
+    assert routed_at_restart == [False] * replicas
+    assert tide.world.lost == 0

@@ -1,7 +1,7 @@
 """The lease: who decides. Whoever holds it renews it; whoever cannot renew it in time touches nothing any more.
 
-It goes on looking, though: a store that cannot be written (a full disk) gives the lease to nobody else either, and a bad
-canary must be taken back all the same. Moving traffic is fenced by the gateway itself, which refuses a lower epoch.
+It goes on looking, though: a store that cannot be written (a full disk) gives the lease to nobody else either, and a
+bad canary must be taken back all the same. Moving traffic is fenced by the gateway itself, which refuses a lower epoch.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Restarts that the controller does itself: what is unhealthy or exited for good, and a person's rolling restart.
 
-The engine restarts what exited as its policy says, never what is merely unhealthy. Back-off doubles from 1 s to 5 minutes and is forgotten
-after ten minutes of health, as the kubelet does it.
+The engine restarts what exited as its policy says, never what is merely unhealthy. Back-off doubles from 1 s to 5
+minutes and is forgotten after ten minutes of health, as the kubelet does it.
 """
 
 from collections.abc import Sequence, Set
@@ -72,14 +72,33 @@ def ask_for_all(instances: Sequence[ObservedInstance]) -> dict[str, str]:
 def restart_of(state: AgentState, observed: Observation) -> dict[str, str]:
     """Name -> incarnation that should be over now.
 
-    Of a person's restart only the first, and only while the others are ready.
+    Of a person's restart only the first, only while the others are ready, and once no request is sent there any more.
     """
     due = {name: entry.of for name, entry in state.restarts.items()}
     if state.restart_of:
         first = min(state.restart_of)
-        if all(i.ready for i in observed.instances if i.name != first and _is_stable(state, i)):
+        if _others_ready(state, observed, first) and not (leaving(state, observed) and _is_routed(observed, first)):
             due.setdefault(first, state.restart_of[first])
     return due
+
+
+def leaving(state: AgentState, observed: Observation) -> frozenset[str]:
+    """Instances that leave the routes for a while, because they are restarted and others can take their requests."""
+    if not state.restart_of:
+        return frozenset()
+    first = min(state.restart_of)
+    alone = not any(i.ready for i in observed.instances if i.name != first and _is_stable(state, i))
+    over = not any(i.name == first and i.started_at == state.restart_of[first] for i in observed.instances)
+    return frozenset() if alone or over or not _others_ready(state, observed, first) else frozenset({first})
+
+
+def _others_ready(state: AgentState, observed: Observation, name: str) -> bool:
+    return all(i.ready for i in observed.instances if i.name != name and _is_stable(state, i))
+
+
+def _is_routed(observed: Observation, name: str) -> bool:
+    here = [i for i in observed.instances if i.name == name and i.address]
+    return any(e.address == i.address for i in here for e in observed.gateway.endpoints(i.revision))
 
 
 def _is_stable(state: AgentState, instance: ObservedInstance) -> bool:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from tidegate.core import beside, cleanup, strategies
-from tidegate.core.healing import held_back, restart_of
+from tidegate.core.healing import held_back, leaving, restart_of
 from tidegate.core.routing import Beside, Share, routes
 from tidegate.core.strategies import Shape
 from tidegate.core.view import View, effective_phase
@@ -29,7 +29,7 @@ def desired(state: AgentState, facts: Facts) -> Desired:
         for revision, name, run, because in wanted
     )
     shares = _shares(state, facts)
-    serving = {goal.name for goal in goals if goal.run is Run.RUNNING}
+    serving = {goal.name for goal in goals if goal.run is Run.RUNNING} - leaving(state, facts.observation)
     images = tuple({goal.revision.release.image.reference: goal.revision.release.image for goal in goals}.values())
     rollout = state.active
     if rollout is not None and rollout.candidate.release.image not in images:
@@ -85,12 +85,12 @@ def _goals(state: AgentState, facts: Facts, shape: Shape) -> Iterator[tuple[Revi
         for name in kept if rollout.phase is Phase.REVERTING else wanted:
             yield rollout.candidate, name, Run.RUNNING, f"revision {rollout.candidate.title} is {rollout.phase}"
     present = {instance.name for instance in facts.observation.instances if instance.state in UP}
-    for leaving in state.retiring:
-        for name in leaving.instances:
+    for going in state.retiring:
+        for name in going.instances:
             if name in present:
-                warm = leaving.is_warm(facts.now)
+                warm = going.is_warm(facts.now)
                 because = "kept warm for the way back" if warm else "finishing the requests it has"
-                yield leaving.revision, name, Run.RUNNING, because
+                yield going.revision, name, Run.RUNNING, because
 
 
 def _shares(state: AgentState, facts: Facts) -> list[Share]:
@@ -100,7 +100,7 @@ def _shares(state: AgentState, facts: Facts) -> list[Share]:
         shares.append(Share(rollout.candidate, rollout.weight, proven=rollout.weight > 0))
     if state.stable is not None:
         shares.append(Share(state.stable, 100 - (rollout.weight if rollout else 0), proven=True))
-    shares += [Share(leaving.revision, 0) for leaving in state.retiring]
+    shares += [Share(going.revision, 0) for going in state.retiring]
     return shares
 
 

@@ -88,7 +88,7 @@ class Puller:
         except UnreachableError:
             del self._pulls[
                 image
-            ]  # the engine went away, which says nothing about the image: try again when it is back
+            ]  # no word about the image: try again when the engine is back
         except TidegateError as error:
             pull.failures, pull.failed_at = pull.failures + 1, time.monotonic()
             pull.detail = f"{error.message}; {error.hint}" if error.hint else error.message
