@@ -47,6 +47,7 @@ def action_of(desk: Desk, release: Release, on: Insisting = PLAINLY) -> Deploy:
         override_quarantine=on.quarantine,
         override_freeze=on.freeze,
         lock_epoch=on.lock,
+        hooks=spec.hooks,
     )
 
 
