@@ -131,7 +131,7 @@ async def test_a_migration_that_succeeded_does_not_run_again_for_its_release(tmp
     tide = await begin(tmp_path, PRE, bad=Behaviour(ready_after_s=None))
     await tide.deployed("bad")
     tide.world.behaviours = {}
-    await tide.ask(intent.Retry())
+    await tide.ask(intent.Retry(override_quarantine=True), reason="the host was at fault")
     turn = await tide.play()
     assert phase_of(turn.decision.state) is Phase.PROMOTED
     assert tide.world.runs == ["migrate"]

@@ -9,6 +9,7 @@ import typer
 
 from tidegate.cli import (
     agents,
+    backup,
     deliver,
     deploy,
     doctor,
@@ -49,6 +50,7 @@ NOUNS = (
     history,
     plan,
     instances,
+    backup,
     agents,
     gateway,
     serve,

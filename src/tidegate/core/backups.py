@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from tidegate.core.tasks import Work
-from tidegate.model.desired import TOOLS
-from tidegate.model.release import AgentKey, Image
+from tidegate.model.desired import TOOLS, TaskGoal
+from tidegate.model.release import AgentKey, Image, Release, Revision
 from tidegate.model.rollout import AgentState, Rollout
 from tidegate.model.spec import InPlace
 from tidegate.model.workload import Mount, MountKind, Workload
@@ -143,3 +143,38 @@ def _work(what: str, key: AgentKey, rollout: Rollout, script: str, volumes: Sequ
     image = Image(strategy.tools_image) if strategy.tools_image else TOOLS
     limit = MEASURE_S if what == "measure" else strategy.backup_timeout_s
     return Work(f"{what}-r{rollout.candidate.number}", workload, limit, image, repeatable=True)
+
+
+_LIST = r"""
+cd "$HOME_OF" 2> /dev/null || exit 0
+for one in *; do [ -f "$one/about" ] && echo "$one $(cat "$one/about")"; done | sort -r | head -n 20
+"""
+
+_SINCE = r"""
+here="$HOME_OF/$ID"
+[ -f "$here/about" ] || { echo "there is no backup $ID"; exit 2; }
+for volume in $VOLUMES; do
+  [ -f "$here/$volume.tar" ] || { echo "backup $ID does not hold volume $volume"; exit 2; }
+  find "/volumes/$volume" -type f -newer "$here/about" -exec stat -c %s {} + | { s=0; f=0
+    while read -r n; do s=$((s + n)); f=$((f + 1)); done; echo "$volume: $f files of $s bytes"; }
+done
+"""
+
+ASIDE = "tidegate-backups"
+"""The agent in whose name a command looks at backups: no loop decides about it, so nobody clears its tasks away."""
+
+
+def look(key: AgentKey, token: str, identity: str = "", volumes: Sequence[str] = ()) -> TaskGoal:
+    """A task for a command: list the backups of an agent, or say what was written since one. Changes nothing."""
+    mounts = [Mount(MountKind.VOLUME, f"/volumes/{name}", name, read_only=True) for name in volumes]
+    workload = Workload(
+        entrypoint=("sh", "-euc"),
+        command=(_SINCE if identity else _LIST,),
+        environment={"HOME_OF": f"/backups/{key}", "ID": identity, "VOLUMES": " ".join(volumes)},
+        mounts=(Mount(MountKind.VOLUME, "/backups", STORE, read_only=True), *mounts),
+        network_mode="none",
+        user="0:0",
+        restart="no",
+    )
+    nobody = Release(token, ASIDE, "", TOOLS, workload)
+    return TaskGoal("look", Revision(0, key.environment, nobody, workload), workload, TOOLS)
