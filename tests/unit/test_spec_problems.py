@@ -56,7 +56,7 @@ ONE_LINE = [
     ("strategy: {canary: {steps: []}}", "1: strategy.canary.steps: found a list; expected at least 1 item (add an item, or take out the key)"),
     ("strategy: {canary: {steps: [{pause: }]}}", "1: strategy.canary.steps[0].pause: found nothing; expected a duration, or {} to wait for a person (write pause: {} to wait for a person)"),
     ("strategy: {canary: {}, blu: {}}", "1: strategy.blu: is unknown (valid: canary, rolling, blue_green, in_place)"),
-    ("strategy: {canary: {}, rolling: {}}", "1: strategy: found canary and rolling; expected exactly one of canary, rolling or blue_green (keep one)"),
+    ("strategy: {canary: {}, rolling: {}}", "1: strategy: found canary and rolling; expected exactly one of canary, rolling, blue_green or in_place (keep one)"),
     ("strategy: {rolling: {max_surge: 0}}", "1: strategy.rolling: max_surge and max_unavailable are both 0: nothing could move (write max_surge: 1, or max_unavailable: 1)"),
     ("strategy: {rolling: {max_surge: a}}", "1: strategy.rolling.max_surge: found the text 'a'; expected a number of instances or a percentage (write 1 or \"25%\")"),
     ("strategy: {blue_green: {preview: {}}}", "1: strategy.blue_green.preview: says nothing (write listen: 9090, host: preview.example.org or a match)"),
