@@ -159,9 +159,7 @@ class Toolbox:
         world, clock = self._world
         store = OnePlace(books.store, environment.name)
         platform, gateway, tasks = MemoryPlatform(world, clock), MemoryGateway(world), MemoryTasks(world)
-        return MemorySite(
-            Ports(platform, gateway, store, books.journal, clock, switches=books.switches, tasks=tasks)
-        )
+        return MemorySite(Ports(platform, gateway, store, books.journal, clock, switches=books.switches, tasks=tasks))
 
     def scenarios(self) -> Mapping[str, str]:
         """What simulate can play."""

@@ -38,6 +38,7 @@ def test_the_spec_says_it_all() -> None:
     spec = parse_spec(
         """
 agent: shipper
+workload: {image: "shipper:1.0.0"}
 strategy:
   in_place:
     backup: {volumes: [spool, {name: index, restore: true}], keep: 5, timeout: 2m}
@@ -67,4 +68,4 @@ hooks:
 )
 def test_what_is_wrong_is_named(part: str, said: str) -> None:
     with pytest.raises(SpecError, match=said):
-        parse_spec(f"agent: shipper\n{part}\n")
+        parse_spec(f"agent: shipper\nworkload: {{image: a:1}}\n{part}\n")
