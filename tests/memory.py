@@ -9,6 +9,7 @@ from typing import Any
 
 from tidegate.adapters.platform.memory.clock import MemoryClock
 from tidegate.adapters.platform.memory.platform import MemoryGateway, MemoryPlatform
+from tidegate.adapters.platform.memory.tasks import MemoryTasks
 from tidegate.adapters.platform.memory.world import Behaviour, World
 from tidegate.adapters.store.opening import State, open_state
 from tidegate.control.centre import Centre
@@ -21,7 +22,17 @@ from tidegate.model.event import Event
 from tidegate.model.policy import Policy
 from tidegate.model.release import AgentKey, Image, Release
 from tidegate.model.rollout import AgentState, Phase
-from tidegate.model.spec import Analyse, Analysis, Canary, Rollback, SetWeight, Strategy, ThresholdMetric
+from tidegate.model.spec import (
+    NO_HOOKS,
+    Analyse,
+    Analysis,
+    Canary,
+    Hooks,
+    Rollback,
+    SetWeight,
+    Strategy,
+    ThresholdMetric,
+)
 from tidegate.model.workload import Route, Workload
 
 KEY = AgentKey("agent", "prod")
@@ -54,6 +65,7 @@ class Tidegate:
     centre: Centre
     base: Workload = field(default_factory=workload)
     strategy: Strategy = QUICK
+    hooks: Hooks = NO_HOOKS
     analysis: Analysis = WATCH
     rollback: Rollback = field(default_factory=Rollback)
     policy: Policy = field(default_factory=Policy)
@@ -69,6 +81,7 @@ class Tidegate:
         """Forget everything that is not in the database; a new controller takes the expired lease."""
         await self.state.close()
         self.world.hear = lambda heartbeat: None  # nobody hears while there is no controller
+        self.world.jobs = {name: job for name, job in self.world.jobs.items() if job.goal.call is None}
         self.world.advance(11.0)
         self.state, self.loop, self.clock, self.centre = await _controller(self.path, self.world)
 
@@ -84,6 +97,7 @@ class Tidegate:
         """Ask for a rollout of a version; `more` goes into the intent."""
         base = base or self.base
         plan = (self.strategy, self.analysis, self.rollback, self.policy)
+        more = {"hooks": self.hooks, **more}
         return await self.ask(intents.Deploy(release(version, base), base, *plan, **more), by, reason)
 
     async def answer(self, intent: str) -> intents.Answer:
@@ -113,7 +127,7 @@ async def _controller(path: Path, world: World) -> tuple[State, AgentLoop, Memor
     lease.until = float("inf")
     centre = await _centre(state, world)
     ports = Ports(MemoryPlatform(world), MemoryGateway(world), state.store, state.journal, clock, centre)
-    ports = replace(ports, switches=state.switches)
+    ports = replace(ports, switches=state.switches, tasks=MemoryTasks(world))
     return state, AgentLoop(KEY, ports, lease), clock, centre
 
 

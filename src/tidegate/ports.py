@@ -13,8 +13,8 @@ from tidegate.model.desired import Desired
 from tidegate.model.event import Event
 from tidegate.model.heartbeat import Listening, Pulse
 from tidegate.model.intent import Answer, Intent
-from tidegate.model.observation import Block, Observation, ObservedGateway, Traffic
-from tidegate.model.operation import GatewayOperation, PlatformOperation
+from tidegate.model.observation import Block, Observation, ObservedGateway, ObservedTask, Traffic
+from tidegate.model.operation import GatewayOperation, PlatformOperation, TaskOperation
 from tidegate.model.policy import Endpoint
 from tidegate.model.release import AgentKey, Image, Release, Revision
 from tidegate.model.rollout import AgentState
@@ -56,6 +56,25 @@ class Platform(Protocol):
 
     async def close(self) -> None:
         """Let go of connections; instances run on."""
+
+
+class Tasks(Protocol):
+    """Run-to-completion work on one host, and web hooks: started, never awaited; what became of it is observed.
+
+    A task stays until it is removed, so that its result can be stored first.
+    """
+
+    async def observe(self, key: AgentKey) -> tuple[ObservedTask, ...]:
+        """Every task of the agent that is ready, runs or ended. Raises EngineError: nothing is known then."""
+
+    def plan(self, desired: Desired, observed: Observation) -> tuple[TaskOperation, ...]:
+        """Pure: makes ready what should be, starts what is ready, stops what should be over, removes what is stored."""
+
+    async def execute(self, operation: TaskOperation) -> None:
+        """Carry out one operation. Starting twice what ran once does nothing. Raises EngineError."""
+
+    async def close(self) -> None:
+        """Let go of connections; containers run on, web hooks under way are given up."""
 
 
 class Gateway(Protocol):

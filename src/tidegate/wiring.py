@@ -89,8 +89,10 @@ class Toolbox:
         from tidegate.adapters.platform.docker.client import Engine
         from tidegate.adapters.platform.docker.options import DockerOptions
         from tidegate.adapters.platform.docker.platform import DockerPlatform
+        from tidegate.adapters.platform.docker.tasks import DockerTasks
         from tidegate.adapters.source.secrets import Secrets
         from tidegate.adapters.store.location import file_of, locate
+        from tidegate.adapters.tasks import AllTasks
         from tidegate.controller.clock import WallClock
         from tidegate.controller.loop import Ports
 
@@ -101,7 +103,9 @@ class Toolbox:
             heartbeat_url=f"http://{{gateway}}:{port}" if port else "",
             token_for=lambda instance: self._tokens().of_instance(instance),
         )
-        platform = DockerPlatform(Engine(url), Secrets(folder, self.environ), options)
+        secrets = Secrets(folder, self.environ)
+        platform = DockerPlatform(Engine(url), secrets, options)
+        tasks = AllTasks(DockerTasks(platform.engine, secrets, options, platform.network))
         docker = open_docker(url)
         gateway = EnvoyGateway(docker, Options(), Writer(authority=self.location()))
         store = OnePlace(books.store, environment.name)
@@ -116,6 +120,7 @@ class Toolbox:
             books.switches,
             books.outbox,
             NoticeSender(Secrets(folder, self.environ), self.environ),
+            tasks,
         )
         secrets = (file_of(self.location()) or Path(locate({}))).parent / "secrets"
         return DockerSite(ports, platform, gateway, docker, secrets)
@@ -146,6 +151,7 @@ class Toolbox:
     def _memory_site(self, books: "Books", environment: "Environment") -> "Site":
         from tidegate.adapters.platform.memory.paced import PacedClock
         from tidegate.adapters.platform.memory.platform import MemoryGateway, MemoryPlatform
+        from tidegate.adapters.platform.memory.tasks import MemoryTasks
         from tidegate.adapters.platform.memory.world import World
         from tidegate.controller.loop import Ports
 
@@ -154,11 +160,8 @@ class Toolbox:
             self._world = world, PacedClock(world)
         world, clock = self._world
         store = OnePlace(books.store, environment.name)
-        return MemorySite(
-            Ports(
-                MemoryPlatform(world, clock), MemoryGateway(world), store, books.journal, clock, switches=books.switches
-            )
-        )
+        platform, gateway, tasks = MemoryPlatform(world, clock), MemoryGateway(world), MemoryTasks(world)
+        return MemorySite(Ports(platform, gateway, store, books.journal, clock, switches=books.switches, tasks=tasks))
 
     def scenarios(self) -> Mapping[str, str]:
         """What simulate can play."""
@@ -172,6 +175,7 @@ class Toolbox:
 
         from tidegate.adapters.platform.memory.clock import MemoryClock
         from tidegate.adapters.platform.memory.platform import MemoryGateway, MemoryPlatform
+        from tidegate.adapters.platform.memory.tasks import MemoryTasks
         from tidegate.adapters.platform.memory.world import World
         from tidegate.adapters.store.opening import open_state
         from tidegate.controller.loop import Ports
@@ -181,7 +185,8 @@ class Toolbox:
         state = await open_state(str(Path(folder.name) / "state.db"))
         world = World({})
         clock = MemoryClock(world)
-        ports = Ports(MemoryPlatform(world), MemoryGateway(world), state.store, state.journal, clock)
+        platform, gateway = MemoryPlatform(world), MemoryGateway(world)
+        ports = Ports(platform, gateway, state.store, state.journal, clock, tasks=MemoryTasks(world))
         return MemoryRehearsal(ports, state.lease, state, folder, world, scenario)
 
     async def examine(self, environment: "Environment | None") -> "MachineFacts":
@@ -250,6 +255,8 @@ class DockerSite:
         """Let go of connections."""
         if self.ports.notifier is not None:
             await self.ports.notifier.close()
+        if self.ports.tasks is not None:
+            await self.ports.tasks.close()
         await self.ports.gateway.close()
         await self.platform.close()
         await self.docker.close()

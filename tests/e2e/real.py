@@ -13,7 +13,9 @@ from tidegate.adapters.gateway.envoy import EnvoyGateway
 from tidegate.adapters.platform.docker.client import Engine
 from tidegate.adapters.platform.docker.options import DockerOptions
 from tidegate.adapters.platform.docker.platform import DockerPlatform
+from tidegate.adapters.platform.docker.tasks import DockerTasks
 from tidegate.adapters.store.opening import State, open_state
+from tidegate.adapters.tasks import AllTasks
 from tidegate.controller.clock import WallClock
 from tidegate.controller.loop import Ports
 from tidegate.controller.session import Session, Snapshot
@@ -93,9 +95,13 @@ class Real:
         self, workload: Workload, version: str, timeout_s: float = 60.0, strategy: Strategy = STRATEGY
     ) -> AgentState:
         """Deploy and see it through to its end."""
+        return await self.ask(self.deployment(workload, version, strategy), timeout_s)
+
+    def deployment(self, workload: Workload, version: str, strategy: Strategy = STRATEGY) -> intents.Deploy:
+        """The intent to deploy this workload as a release of a version."""
         base = replace(workload, image=self.image)
         release = Release(f"id-{version}", KEY.agent, version, Image(self.image), base)
-        return await self.ask(intents.Deploy(release, base, strategy, WATCH, Rollback()), timeout_s)
+        return intents.Deploy(release, base, strategy, WATCH, Rollback())
 
     async def ask(self, action: intents.Action, timeout_s: float = 60.0) -> AgentState:
         """Ask something and wait until it was answered and nothing is under way."""
@@ -142,11 +148,15 @@ async def real(engine: TestEngine, folder: Path) -> AsyncIterator[Real]:
     state = await open_state(str(folder / "tidegate.db"))
     client = Engine(engine.url)
     docker = engine.aiodocker()
-    platform = DockerPlatform(client, NoSecrets(), DockerOptions(subnet=engine.subnet(1)))
+    options = DockerOptions(subnet=engine.subnet(1))
+    platform = DockerPlatform(client, NoSecrets(), options)
+    tasks = AllTasks(DockerTasks(client, NoSecrets(), options, platform.network))
     gateway = EnvoyGateway(docker, Options(image=gateway_image))
     try:
-        yield Real(engine, state, Ports(platform, gateway, state.store, state.journal, WallClock()), image)
+        ports = Ports(platform, gateway, state.store, state.journal, WallClock(), tasks=tasks)
+        yield Real(engine, state, ports, image)
     finally:
+        await tasks.close()
         await gateway.close()
         await platform.close()
         await client.close()

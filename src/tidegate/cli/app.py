@@ -10,6 +10,7 @@ import typer
 from tidegate.cli import (
     adopt,
     agents,
+    backup,
     deliver,
     deploy,
     doctor,
@@ -51,6 +52,7 @@ NOUNS = (
     plan,
     instances,
     adopt,
+    backup,
     agents,
     gateway,
     serve,

@@ -39,6 +39,9 @@ def deploy(
     environment: options.Place = "",
     reason: options.Reason = "",
     by: options.By = "",
+    accept_breaking: Annotated[
+        bool, typer.Option("--accept-breaking", help="Replace in place though the release breaks what runs.")
+    ] = False,
     wait: Wait = False,
     override_quarantine: OverrideQuarantine = False,
     override_freeze: Annotated[
@@ -62,7 +65,7 @@ def deploy(
     from tidegate.cli.releases import Insisting
 
     asking = Asking(Who(by, reason), timeout, wait)
-    insisting = Insisting(override_quarantine, override_freeze, lock_epoch, automatic)
+    insisting = Insisting(override_quarantine, override_freeze, lock_epoch, automatic, accept_breaking)
     perform(_deploy(ctx, Where(file, environment), (release, insisting), asking, as_json))
 
 

@@ -15,12 +15,13 @@ from tidegate.model.source import REFERENCE
 
 @dataclass(frozen=True)
 class Insisting:
-    """What a person insists on; each needs a reason. `lock` is the epoch of a lock that must still hold."""
+    """What a person insists on; each override needs a reason. `lock` is the epoch of a lock that must still hold."""
 
     quarantine: bool = False
     freeze: bool = False
     lock: int | None = None
     automatic: bool = False
+    breaking: bool = False
 
 
 PLAINLY = Insisting()
@@ -47,6 +48,8 @@ def action_of(desk: Desk, release: Release, on: Insisting = PLAINLY) -> Deploy:
         override_quarantine=on.quarantine,
         override_freeze=on.freeze,
         lock_epoch=on.lock,
+        hooks=spec.hooks,
+        accept_breaking=on.breaking,
     )
 
 

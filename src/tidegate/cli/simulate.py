@@ -135,5 +135,5 @@ def intent_of(spec: "Spec", environment: "Environment", version: str, now: float
     image = Image(_image(spec, version))
     release = make_release(spec.agent, image, spec.workload, Provenance(created_at=now), version)
     workload = replace(environment.workload, image=image.reference, secrets=())
-    action = Deploy(release, workload, spec.strategy, spec.analysis, spec.rollback)
+    action = Deploy(release, workload, spec.strategy, spec.analysis, spec.rollback, hooks=spec.hooks)
     return Intent(f"deploy-{version}", AgentKey(spec.agent, environment.name), action, "simulate", now)

@@ -1,4 +1,4 @@
-"""Carries out plans. It decides nothing: each operation goes by its type to the platform or the gateway.
+"""Carries out plans. It decides nothing: each operation goes by its type to the platform, the tasks or the gateway.
 
 Traffic goes first. Operations on different instances run side by side; what the engine refuses is tried again with a
 growing pause, and after three refusals in a row it becomes a fact that the next decision sees. An engine that cannot be
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.controller.lease import Lease
+from tidegate.model.desired import task_name
 from tidegate.model.errors import LeaseLostError, TidegateError, UnreachableError
 from tidegate.model.operation import (
     ApplyRoutes,
@@ -17,15 +18,20 @@ from tidegate.model.operation import (
     GatewayOperation,
     Operation,
     PlatformOperation,
+    PrepareTask,
     PullImage,
     RemoveImage,
     RemoveInstance,
+    RemoveTask,
     RestartInstance,
     StartGateway,
     StartInstance,
+    StartTask,
     StopInstance,
+    StopTask,
+    TaskOperation,
 )
-from tidegate.ports import Clock, Gateway, Platform
+from tidegate.ports import Clock, Gateway, Platform, Tasks
 
 STUBBORN = 3
 FIRST_PAUSE_S = 0.25
@@ -52,8 +58,9 @@ class _Refusal:
 class Executor:
     """Carries out the operations of one agent's plans."""
 
-    def __init__(self, platform: Platform, gateway: Gateway, clock: Clock, lease: Lease) -> None:
+    def __init__(self, platform: Platform, gateway: Gateway, tasks: Tasks | None, clock: Clock, lease: Lease) -> None:
         self._platform = platform
+        self._tasks = tasks
         self._gateway = gateway
         self._clock = clock
         self._lease = lease
@@ -72,11 +79,11 @@ class Executor:
         """Carry out the gateway's operations, in order. The gateway itself refuses whose lease another has taken."""
         return [await self._attempt(operation) for operation in operations if self._due(operation)]
 
-    async def instances(self, operations: Sequence[PlatformOperation]) -> list[Done]:
-        """Carry out the platform's operations, those of different instances side by side."""
+    async def instances(self, operations: Sequence[PlatformOperation | TaskOperation]) -> list[Done]:
+        """Carry out the operations on instances and tasks, those of different ones side by side."""
         gate = asyncio.Semaphore(SIDE_BY_SIDE)
 
-        async def one(operation: PlatformOperation) -> Done:
+        async def one(operation: PlatformOperation | TaskOperation) -> Done:
             async with gate:
                 return await self._attempt(operation)
 
@@ -125,6 +132,9 @@ class Executor:
                 | RemoveInstance()
             ):
                 await self._platform.execute(operation)
+            case PrepareTask() | StartTask() | StopTask() | RemoveTask():
+                assert self._tasks is not None, "operations on tasks come from a runner of tasks"
+                await self._tasks.execute(operation)
 
 
 def _name(operation: Operation) -> tuple[type[Operation], str]:
@@ -133,15 +143,17 @@ def _name(operation: Operation) -> tuple[type[Operation], str]:
 
 
 def subject(operation: Operation) -> str:
-    """What an operation is about: the instance, the image, or the gateway."""
+    """What an operation is about: the instance, the task, the image, or the gateway."""
     match operation:
         case CreateInstance(_, goal, _):
             return goal.name
         case StartInstance(name) | RestartInstance(name) | StopInstance(name) | RemoveInstance(name):
             return name
+        case PrepareTask(key, task, _) | StartTask(key, task, _):
+            return task_name(key, task)
+        case StopTask(name) | RemoveTask(name):
+            return name
         case PullImage(image, _) | RemoveImage(image, _):
             return image.reference
         case StartGateway() | ApplyRoutes():
             return "gateway"
-        case _:
-            return type(operation).__name__

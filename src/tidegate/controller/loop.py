@@ -16,14 +16,21 @@ from tidegate.core import cleanup, monitor
 from tidegate.core.rollout import decide
 from tidegate.model.decision import Decision, Facts
 from tidegate.model.desired import Desired
-from tidegate.model.errors import LeaseLostError, StoreError
+from tidegate.model.errors import LeaseLostError, StoreError, TidegateError
 from tidegate.model.event import Event, EventKind
 from tidegate.model.monitor import LogCount
-from tidegate.model.observation import Block, InstanceState, Observation
-from tidegate.model.operation import GatewayOperation, Operation, PlatformOperation, StartGateway, describe
+from tidegate.model.observation import Block, InstanceState, Observation, ObservedTask
+from tidegate.model.operation import (
+    GatewayOperation,
+    Operation,
+    PlatformOperation,
+    StartGateway,
+    TaskOperation,
+    describe,
+)
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
-from tidegate.ports import Clock, Gateway, Heartbeats, Journal, Notifier, Outbox, Platform, Store, Switches
+from tidegate.ports import Clock, Gateway, Heartbeats, Journal, Notifier, Outbox, Platform, Store, Switches, Tasks
 
 QUICK_S = 0.1
 BUSY_S = 0.5
@@ -45,6 +52,7 @@ class Ports:
     switches: Switches | None = None
     outbox: Outbox | None = None
     notifier: Notifier | None = None
+    tasks: Tasks | None = None
 
 
 @dataclass(frozen=True)
@@ -70,7 +78,7 @@ class AgentLoop:
         self.sampler = Sampler(key, ports.gateway, ports.journal, ports.clock)
         self._ports = ports
         self._lease = lease
-        self._executor = Executor(ports.platform, ports.gateway, ports.clock, lease)
+        self._executor = Executor(ports.platform, ports.gateway, ports.tasks, ports.clock, lease)
         self._state: AgentState | None = None
         self._desired = Desired(key)
         self._hearing = Hearing(ports.heartbeats)
@@ -97,7 +105,9 @@ class AgentLoop:
             observed = await self.observe()
             decision = decide(state, replace(facts, now=self._ports.clock.now(), observation=observed))
         traffic = self._ports.gateway.plan(decision.desired, observed)
-        instances = self._ports.platform.plan(decision.desired, observed)
+        instances: tuple[PlatformOperation | TaskOperation, ...] = self._ports.platform.plan(decision.desired, observed)
+        if self._ports.tasks is not None:
+            instances += self._ports.tasks.plan(decision.desired, observed)
         if traffic or instances or decision.state.retiring:
             self.settled = False  # before it is saved: who reads the new state must not take us for done
         saved = await self._persist(state, decision, blocks)
@@ -146,13 +156,24 @@ class AgentLoop:
 
     async def observe(self) -> Observation:
         """What the platform and the gateway see, at once, and what was heard of the instances."""
-        observed, gateway = await asyncio.gather(
-            self._ports.platform.observe(self._desired), self._ports.gateway.observe(self.key)
+        observed, gateway, tasks = await asyncio.gather(
+            self._ports.platform.observe(self._desired), self._ports.gateway.observe(self.key), self._observe_tasks()
         )
-        return self._hearing.attach(self.key, replace(observed, gateway=gateway))
+        if isinstance(tasks, TidegateError):
+            return replace(observed, gateway=gateway, reachable=False, detail=observed.detail or tasks.message)
+        return self._hearing.attach(self.key, replace(observed, gateway=gateway, tasks=tasks))
+
+    async def _observe_tasks(self) -> tuple[ObservedTask, ...] | TidegateError:
+        """What became of the tasks; when that cannot be asked, nothing is known at all."""
+        if self._ports.tasks is None:
+            return ()
+        try:
+            return await self._ports.tasks.observe(self.key)
+        except TidegateError as error:
+            return error
 
     async def _act(
-        self, traffic: tuple[GatewayOperation, ...], instances: tuple[PlatformOperation, ...]
+        self, traffic: tuple[GatewayOperation, ...], instances: tuple[PlatformOperation | TaskOperation, ...]
     ) -> list[Done]:
         """Traffic first. Where the gateway has yet to be started there is no traffic, and instances do not wait."""
         if any(isinstance(operation, StartGateway) for operation in traffic):
@@ -258,8 +279,17 @@ class AgentLoop:
         """How long to wait at most before looking again."""
         if not turn.saved:
             return STORE_PAUSE_S
+        if _hurry(turn):
+            return 0.0
         if turn.plan or turn.decision.events:
             return QUICK_S
         pause = BUSY_S if turn.decision.state.active else IDLE_S
         wake = turn.decision.wake_at
         return pause if wake is None else max(QUICK_S, min(pause, wake - self._ports.clock.now()))
+
+
+def _hurry(turn: Turn) -> bool:
+    """Whether nothing serves and something was just done: what follows must not wait for a tick."""
+    rollout = turn.decision.state.active
+    down = rollout is not None and rollout.swap.down_since is not None
+    return down and any(not one.error for one in turn.done)

@@ -9,6 +9,9 @@ from tidegate.model.rollout import Hold, PauseKind, Phase
 from tidegate.model.spec import Mode, OnFail
 from tidegate.model.verdict import Outcome
 
+UNPROVEN = frozenset({Phase.PREPARING, Phase.STOPPING, Phase.BACKING_UP, Phase.STARTING})
+"""Phases in which the candidate was never ready yet, so that it cannot have become unready."""
+
 
 def alarm(view: View) -> Move | None:
     """Hard facts and failing verdicts, looked at first in every phase but the way back."""
@@ -16,9 +19,10 @@ def alarm(view: View) -> Move | None:
     if rollout.phase is Phase.REVERTING:
         return None
     wanted = _wanted(view)
-    started = rollout.phase not in (Phase.PREPARING, Phase.STARTING)
+    started = effective_phase(rollout) not in UNPROVEN
     fault = faults.refused(rollout, view.facts.failures, view.state)
     fault = fault or faults.hard_fault(view.state, rollout, wanted)
+    fault = fault or faults.fatal_line(rollout, wanted)
     fault = fault or (faults.unready_fault(wanted) if started else "")
     if fault:
         return turn_back(view, fault)

@@ -7,7 +7,7 @@ from tidegate.core.routing import Beside
 from tidegate.core.view import View, effective_phase
 from tidegate.model.desired import Mirror, Rule
 from tidegate.model.rollout import Phase
-from tidegate.model.spec import BlueGreen, Canary, Rolling, SetMirror, SetRoute, SetWeight, Step
+from tidegate.model.spec import BlueGreen, Canary, InPlace, Rolling, SetMirror, SetRoute, SetWeight, Step
 from tidegate.model.traffic import Match, MatchKind, MatchOn, Preview
 
 BEFORE_THE_SWITCH = (Phase.PREPARING, Phase.STARTING, Phase.PROGRESSING)
@@ -26,7 +26,7 @@ def of(view: View) -> Beside:
             return Beside(rules=_rules(steps, view), sticky=canary.sticky, mirror=_to_candidate(view, mirror))
         case BlueGreen() as both if phase in BEFORE_THE_SWITCH:
             return _before_the_switch(both, view)
-        case BlueGreen() | Rolling():
+        case BlueGreen() | Rolling() | InPlace():
             return Beside()
 
 

@@ -1,5 +1,6 @@
 """Hard facts about the candidate: not statistics, they fail at once by their own limits."""
 
+import re
 from collections.abc import Mapping, Sequence
 
 from tidegate.core import liveness
@@ -7,6 +8,7 @@ from tidegate.model.desired import instance_name
 from tidegate.model.heartbeat import AgentStatus
 from tidegate.model.observation import InstanceState, ObservedInstance
 from tidegate.model.rollout import AgentState, Rollout
+from tidegate.model.spec import InPlace
 
 LOG_LINES = 50
 
@@ -61,6 +63,19 @@ def unready_fault(instances: Sequence[ObservedInstance]) -> str:
     """Why a candidate that was ready once no longer is; empty unless every instance's probe fails."""
     if instances and all(i.ready is False for i in instances):
         return with_log(f"{instances[0].name} is no longer ready: {instances[0].probe_detail}", instances[0])
+    return ""
+
+
+def fatal_line(rollout: Rollout, instances: Sequence[ObservedInstance]) -> str:
+    """A line in the candidate's log that says that it is over; only in_place looks for one."""
+    strategy = rollout.strategy
+    if not isinstance(strategy, InPlace) or not strategy.verify.fatal:
+        return ""
+    pattern = re.compile(strategy.verify.fatal)
+    for instance in instances:
+        line = next((line for line in instance.last_log if pattern.search(line)), None)
+        if line is not None:
+            return with_log(f"{instance.name} wrote a fatal line: {line.strip()[:200]}", instance)
     return ""
 
 

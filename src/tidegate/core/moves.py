@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from tidegate.core.view import View
 from tidegate.model.event import Event, EventKind
-from tidegate.model.rollout import Hold, Phase, Rollout
+from tidegate.model.rollout import Hold, Phase, Rollout, Swap
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,7 @@ class Move:
     hold: Hold | None = None
     weight: int | None = None
     aborted_by: str = ""
+    swap: Swap | None = None
 
 
 @dataclass(frozen=True)

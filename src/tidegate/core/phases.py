@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from tidegate.core import analysis, faults, gates, strategies
+from tidegate.core import analysis, faults, gates, hooks, strategies, swap
 from tidegate.core.alarm import turn_back
 from tidegate.core.moves import Move, Note, note, shift, weight_event
 from tidegate.core.strategies import Advance, Done, Stay, Wait
 from tidegate.core.view import View
 from tidegate.model.observation import ImageState
 from tidegate.model.rollout import Hold, PauseKind, Phase
-from tidegate.model.spec import Undecidable
+from tidegate.model.spec import InPlace, Undecidable
 from tidegate.model.verdict import Outcome
 
 
@@ -22,6 +22,10 @@ def _preparing(view: View) -> Move | Note:
     if image is ImageState.FAILED:
         return Move(Phase.REVERTING, f"image {reference}: {detail}", fault=f"image {reference}: {detail}")
     if image is ImageState.PRESENT:
+        if (before := hooks.run(view, view.rollout.hooks.pre)) is not None:
+            return before
+        if isinstance(view.rollout.strategy, InPlace):
+            return swap.prepared(view.rollout.strategy, view)
         return Move(Phase.STARTING, f"image {reference} is on the host")
     if view.waited > view.rollout.strategy.progress_deadline_s:
         fault = f"image {reference} was not on the host within {view.rollout.strategy.progress_deadline_s:g} s"
@@ -33,6 +37,8 @@ def _starting(view: View) -> Move | Note:
     rollout = view.rollout
     needed = strategies.needed_to_begin(view)
     if view.ready_candidates >= needed:
+        if isinstance(rollout.strategy, InPlace):
+            return swap.up(view)
         ready = f"{needed} instance{'s' if needed > 1 else ''} of revision {rollout.candidate.title} ready"
         return Move(Phase.PROGRESSING, f"{ready} after {view.waited:.1f} s")
     return late(view, rollout.rollback.ready_deadline_s) or note(
@@ -158,6 +164,8 @@ def _baking(view: View) -> Move | Note:
     verdict = rollout.verdict
     sure = verdict is None or view.passed or view.first or rollout.approved_by
     if sure:
+        if (after := hooks.run(view, rollout.hooks.post)) is not None:
+            return after
         proof = verdict.because if verdict and verdict.outcome is Outcome.PASS else _other_proof(view)
         return Move(Phase.PROMOTED, f"revision {rollout.candidate.title} is promoted: {proof}")
     assert verdict is not None
@@ -182,6 +190,8 @@ def _reverting(view: View) -> Move | Note:
         if view.candidates:
             return note(view, "removing the first revision: there is nothing to go back to")
         return Move(Phase.ABORTED if rollout.aborted_by else Phase.FAILED, rollout.fault or rollout.because)
+    if isinstance(rollout.strategy, InPlace):
+        return swap.reverting(view)
     weight = strategies.retreat(view)
     if weight != rollout.weight:
         return shift(view, weight, "stable takes its traffic back")
@@ -200,7 +210,10 @@ def _reverting(view: View) -> Move | Note:
 
 PHASES: dict[Phase, Callable[[View], Move | Note]] = {
     Phase.PREPARING: _preparing,
+    Phase.STOPPING: swap.stopping,
+    Phase.BACKING_UP: swap.backing_up,
     Phase.STARTING: _starting,
+    Phase.VERIFYING: swap.verifying,
     Phase.PROGRESSING: _progressing,
     Phase.PAUSED: _paused,
     Phase.PROMOTING: _promoting,

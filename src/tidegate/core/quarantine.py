@@ -12,6 +12,9 @@ from tidegate.model.rollout import AgentState, Phase, Rollout
 from tidegate.model.standing import HeldBack, Quarantined
 from tidegate.model.workload import Workload, fingerprint
 
+NEVER_RAN = (Phase.PREPARING, Phase.STOPPING, Phase.BACKING_UP)
+"""Whoever turned back here was not at fault itself: an image, a hook, room for a backup."""
+
 MOST = 200
 """Entries kept; the oldest go first."""
 
@@ -53,7 +56,7 @@ def after(state: AgentState, rollout: Rollout, now: float) -> AgentState:
     if rollout.rollback.hold:
         why = f"revision {candidate.title} went back: {because}"
         state = replace(state, held=state.held or HeldBack(why, now, candidate.number))
-    if rollout.turned_at is Phase.PREPARING or candidate.undo_of is not None:
+    if rollout.turned_at in NEVER_RAN or candidate.undo_of is not None:
         return state
     new = Quarantined(
         candidate.release.image,

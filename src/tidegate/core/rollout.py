@@ -11,8 +11,21 @@ move (again and again until nothing moves), the restarts, what has drained. Inva
 
 from dataclasses import replace
 
-from tidegate.core import analysis, cleanup, gates, healing, intents, monitor, notices, quarantine, shape, silence
-from tidegate.core.alarm import alarm
+from tidegate.core import (
+    analysis,
+    cleanup,
+    gates,
+    healing,
+    hooks,
+    intents,
+    monitor,
+    notices,
+    quarantine,
+    shape,
+    silence,
+    tasks,
+)
+from tidegate.core.alarm import UNPROVEN, alarm
 from tidegate.core.moves import Move, Note, weight_event
 from tidegate.core.phases import PHASES
 from tidegate.core.transitions import allowed
@@ -32,6 +45,8 @@ def decide(state: AgentState, facts: Facts) -> Decision:
         return _hold(state, facts, answers, events)
     state, back = _reachable_again(state, facts)
     events += back
+    state, ended = tasks.take(state, facts)
+    events += ended
     state, moved = _advance(_listen(_watch_readiness(state, facts), facts), facts)
     state, watched = monitor.watch(state, facts)
     state, cleaned = cleanup.settle(cleanup.track(state, facts), facts)
@@ -84,7 +99,7 @@ def _watch_readiness(state: AgentState, facts: Facts) -> AgentState:
 def _listen(state: AgentState, facts: Facts) -> AgentState:
     """Feed the new measurement blocks to the rollout's metrics."""
     rollout = state.active
-    if rollout is None or rollout.fast or rollout.phase in (Phase.PREPARING, Phase.STARTING, Phase.REVERTING):
+    if rollout is None or rollout.fast or rollout.phase in (*UNPROVEN, Phase.REVERTING):
         return state
     stable = state.stable.runs_as if state.stable else None
     rollout = analysis.take(rollout, facts.blocks, stable)
@@ -128,6 +143,7 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
         decided_at=now if move.to is Phase.REVERTING else rollout.decided_at,
         turned_at=effective_phase(rollout) if move.to is Phase.REVERTING else rollout.turned_at,
         weight=rollout.weight if move.weight is None else move.weight,
+        swap=move.swap or rollout.swap,
         ended_at=now if move.to.ended else None,
     )
     if move.to is Phase.REVERTING:
@@ -137,12 +153,15 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
     if move.to in (Phase.PROGRESSING, Phase.BAKING):
         after = replace(after, cursor_since=now)
     begun = bool(after.metrics or after.evidence or after.fast)
-    if not begun and move.to in (Phase.PROGRESSING, Phase.PROMOTING):
+    if not begun and move.to in (Phase.PROGRESSING, Phase.VERIFYING, Phase.PROMOTING):
         after = analysis.begin(after, now, view.facts.past, state.stable.runs_as if state.stable else None)
     number = rollout.candidate.number
     events = [Event(now, state.key, EventKind.PHASE, move.because, number, {"from": rollout.phase, "to": move.to})]
     if after.weight != rollout.weight:
         events.append(weight_event(view, after, move.because))
+    if after.swap.downtime_s != rollout.swap.downtime_s:
+        data = {"downtime_s": round(after.swap.downtime_s, 3), "backup_s": round(after.swap.backup_s, 3)}
+        events.append(Event(now, state.key, EventKind.DOWNTIME, move.because, number, data))
     state = replace(state, rollout=after)
     if move.to.ended:
         state = quarantine.after(_end(state, after, view.facts), after, now)
@@ -152,6 +171,7 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
 
 def _end(state: AgentState, rollout: Rollout, facts: Facts) -> AgentState:
     """Whoever serves no longer drains; whoever was promoted is stable."""
+    state = hooks.remember(state, rollout)
     promoted = rollout.phase is Phase.PROMOTED
     state = replace(state, replicas=(rollout.replicas if promoted else rollout.replicas_before) or state.replicas)
     leaving = state.stable if promoted else rollout.candidate

@@ -1,17 +1,24 @@
 """From state to the whole desired state: instances, routes, images. One place, whatever the strategy."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
+<<<<<<< HEAD
 from tidegate.core import beside, cleanup, strategies
 from tidegate.core.healing import held_back, leaving, restart_of
+=======
+from tidegate.core import beside, cleanup, hooks, strategies, tasks
+from tidegate.core.healing import held_back, restart_of
+>>>>>>> inplace
 from tidegate.core.routing import Beside, Share, routes
 from tidegate.core.strategies import Shape
 from tidegate.core.view import View, effective_phase
 from tidegate.model.decision import Facts
-from tidegate.model.desired import Desired, InstanceGoal, Run, instance_name
+from tidegate.model.desired import TOOLS, Desired, InstanceGoal, Run, TaskGoal, instance_name
 from tidegate.model.diff import UP
 from tidegate.model.release import Revision
 from tidegate.model.rollout import AgentState, Phase, Rollout
+from tidegate.model.spec import InPlace
 
 
 def desired(state: AgentState, facts: Facts) -> Desired:
@@ -21,12 +28,13 @@ def desired(state: AgentState, facts: Facts) -> Desired:
     tracks = _tracks(state, facts)
     incarnations = restart_of(state, facts.observation)
     wanted = tuple(_goals(state, facts, tracks))
-    held = held_back(state, facts.observation, _running(wanted))
+    held = held_back(state, facts.observation, _running(state, wanted))
+    waits = "exited again and again: its next start waits"
     goals = tuple(
-        InstanceGoal(name, revision, Run.STOPPED, because="exited again and again: its next start waits")
-        if name in held
-        else InstanceGoal(name, revision, run, incarnations.get(name, ""), because)
-        for revision, name, run, because in wanted
+        InstanceGoal(goal.name, goal.revision, Run.STOPPED, because=waits)
+        if goal.name in held
+        else replace(goal, restart_of=incarnations.get(goal.name, ""))
+        for goal in wanted
     )
     shares = _shares(state, facts)
     serving = {goal.name for goal in goals if goal.run is Run.RUNNING} - leaving(state, facts.observation)
@@ -34,6 +42,8 @@ def desired(state: AgentState, facts: Facts) -> Desired:
     rollout = state.active
     if rollout is not None and rollout.candidate.release.image not in images:
         images += (rollout.candidate.release.image,)
+    work = _tasks(state, facts)
+    images += tuple({goal.runs: None for goal in work if not goal.call and goal.runs not in (TOOLS, *images)})
     because = rollout.because if rollout else "steady: stable serves"
     special = beside.of(View(state, rollout, facts)) if rollout else Beside()
     return Desired(
@@ -41,6 +51,7 @@ def desired(state: AgentState, facts: Facts) -> Desired:
         images,
         goals,
         routes(shares, facts.observation, serving, special),
+        work,
         because=because,
         surplus_images=cleanup.due(state, facts),
     )
@@ -48,11 +59,13 @@ def desired(state: AgentState, facts: Facts) -> Desired:
 
 def running(state: AgentState, facts: Facts) -> frozenset[str]:
     """The names of the instances that should run now."""
-    return frozenset() if state.decommissioned else _running(_goals(state, facts, _tracks(state, facts)))
+    return frozenset() if state.decommissioned else _running(state, _goals(state, facts, _tracks(state, facts)))
 
 
-def _running(goals: Iterable[tuple[Revision, str, Run, str]]) -> frozenset[str]:
-    return frozenset(name for _, name, run, _ in goals if run is Run.RUNNING)
+def _running(state: AgentState, goals: Iterable[InstanceGoal]) -> frozenset[str]:
+    """Those of the goals that run, but for stable where in_place stopped it: it exited by our own doing."""
+    ours = state.stable if state.active is not None and state.active.swap.down_since is not None else None
+    return frozenset(goal.name for goal in goals if goal.run is Run.RUNNING and goal.revision is not ours)
 
 
 def _tracks(state: AgentState, facts: Facts) -> Shape:
@@ -60,37 +73,69 @@ def _tracks(state: AgentState, facts: Facts) -> Shape:
     if rollout is None:
         return Shape(state.replicas if state.stable else 0, 0)
     view = View(state, rollout, facts)
-    if rollout.phase is Phase.REVERTING:
+    if rollout.phase is Phase.REVERTING and not isinstance(rollout.strategy, InPlace):
         return Shape(state.replicas if state.stable else 0, 0)
     return strategies.shape(view, effective_phase(rollout))
 
 
-def _goals(state: AgentState, facts: Facts, shape: Shape) -> Iterator[tuple[Revision, str, Run, str]]:
+def _tasks(state: AgentState, facts: Facts) -> tuple[TaskGoal, ...]:
+    """The tasks that should be ready, running or over; those whose result is stored are not named any more."""
+    rollout = state.active
+    if rollout is None:
+        return ()
+    view, phase = View(state, rollout, facts), effective_phase(rollout)
+    around = {Phase.PREPARING: rollout.hooks.pre, Phase.BAKING: rollout.hooks.post}.get(phase, ())
+    works = (*hooks.works(view, around), *strategies.works(view, phase))
+    return tuple(goal for work in works if (goal := tasks.goal(view, work)) is not None)
+
+
+def _goals(state: AgentState, facts: Facts, shape: Shape) -> Iterator[InstanceGoal]:
     def names(revision: Revision, count: int) -> list[str]:
         return [instance_name(state.key, revision.runs_as, index) for index in range(1, count + 1)]
 
     if state.stable is not None:
         every = names(state.stable, shape.stable + shape.stable_stopped)
         for name in every[: shape.stable]:
-            yield state.stable, name, Run.RUNNING, f"stable is revision {state.stable.title}"
+            yield InstanceGoal(name, state.stable, because=f"stable is revision {state.stable.title}")
         for name in every[shape.stable :]:
-            yield state.stable, name, Run.STOPPED, "kept for the way back while the canary takes its place"
+            because = "kept for the way back while the candidate takes its place"
+            yield InstanceGoal(name, state.stable, Run.STOPPED, because=because)
     rollout = state.active
     if rollout is not None:
-        # While reverting, the candidate keeps what it has until no request goes there any more; nothing is made anew.
-        kept = () if state.stable is None else candidate_names(rollout, facts)
-        wanted = tuple(names(rollout.candidate, shape.candidate))
-        if rollout.candidate.warm is not None:  # what it takes over is never surplus, however little is known yet
-            wanted = tuple(dict.fromkeys((*wanted, *candidate_names(rollout, facts))))
-        for name in kept if rollout.phase is Phase.REVERTING else wanted:
-            yield rollout.candidate, name, Run.RUNNING, f"revision {rollout.candidate.title} is {rollout.phase}"
+        yield from _candidates(state, rollout, facts, shape)
     present = {instance.name for instance in facts.observation.instances if instance.state in UP}
     for going in state.retiring:
         for name in going.instances:
             if name in present:
                 warm = going.is_warm(facts.now)
                 because = "kept warm for the way back" if warm else "finishing the requests it has"
+<<<<<<< HEAD
                 yield going.revision, name, Run.RUNNING, because
+=======
+                yield InstanceGoal(name, leaving.revision, because=because)
+
+
+def _candidates(state: AgentState, rollout: Rollout, facts: Facts, shape: Shape) -> Iterator[InstanceGoal]:
+    revision, because = rollout.candidate, f"revision {rollout.candidate.title} is {rollout.phase}"
+    if rollout.phase is Phase.REVERTING:
+        # The candidate keeps what it has until no request goes there any more; nothing is made anew.
+        if shape.kept:
+            for instance in facts.observation.of_revision(revision.runs_as):
+                yield InstanceGoal(instance.name, revision, Run.STOPPED, because=because)
+            return
+        for name in () if state.stable is None else candidate_names(rollout, facts):
+            yield InstanceGoal(name, revision, because=because)
+        return
+    made = [instance_name(state.key, revision.runs_as, n + 1) for n in range(shape.candidate + shape.prepared)]
+    for index, name in enumerate(made, start=1):
+        prepare = index > shape.candidate
+        run = Run.STOPPED if prepare else Run.RUNNING
+        yield InstanceGoal(name, revision, run, "", because, prepare, shape.log_lines)
+    if revision.warm is not None:  # what it takes over is never surplus, however little is known yet
+        for name in candidate_names(rollout, facts):
+            if name not in made:
+                yield InstanceGoal(name, revision, because=because)
+>>>>>>> inplace
 
 
 def _shares(state: AgentState, facts: Facts) -> list[Share]:

@@ -19,11 +19,22 @@ class Tone(StrEnum):
 
 
 TRANSITIONS: dict[Phase, frozenset[Phase]] = {
-    Phase.PREPARING: frozenset({Phase.STARTING, Phase.REVERTING, Phase.PAUSED}),
-    Phase.STARTING: frozenset({Phase.PROGRESSING, Phase.PROMOTING, Phase.REVERTING, Phase.PAUSED}),
+    Phase.PREPARING: frozenset({Phase.STARTING, Phase.STOPPING, Phase.REVERTING, Phase.PAUSED}),
+    Phase.STOPPING: frozenset({Phase.BACKING_UP, Phase.STARTING, Phase.REVERTING}),
+    Phase.BACKING_UP: frozenset({Phase.STARTING, Phase.REVERTING}),
+    Phase.STARTING: frozenset({Phase.PROGRESSING, Phase.VERIFYING, Phase.PROMOTING, Phase.REVERTING, Phase.PAUSED}),
+    Phase.VERIFYING: frozenset({Phase.BAKING, Phase.PAUSED, Phase.REVERTING}),
     Phase.PROGRESSING: frozenset({Phase.PAUSED, Phase.PROMOTING, Phase.REVERTING}),
     Phase.PAUSED: frozenset(
-        {Phase.PREPARING, Phase.STARTING, Phase.PROGRESSING, Phase.PROMOTING, Phase.BAKING, Phase.REVERTING}
+        {
+            Phase.PREPARING,
+            Phase.STARTING,
+            Phase.VERIFYING,
+            Phase.PROGRESSING,
+            Phase.PROMOTING,
+            Phase.BAKING,
+            Phase.REVERTING,
+        }
     ),
     Phase.PROMOTING: frozenset({Phase.BAKING, Phase.PAUSED, Phase.REVERTING}),
     Phase.BAKING: frozenset({Phase.PROMOTED, Phase.PAUSED, Phase.REVERTING}),
@@ -38,7 +49,10 @@ end to PREPARING are `retry`, a person's verb."""
 
 TONES: dict[Phase, Tone] = {
     Phase.PREPARING: Tone.MOVING,
+    Phase.STOPPING: Tone.MOVING,
+    Phase.BACKING_UP: Tone.MOVING,
     Phase.STARTING: Tone.MOVING,
+    Phase.VERIFYING: Tone.MOVING,
     Phase.PROGRESSING: Tone.MOVING,
     Phase.PAUSED: Tone.WAITING,
     Phase.PROMOTING: Tone.MOVING,

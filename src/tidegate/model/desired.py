@@ -5,11 +5,11 @@ from enum import StrEnum
 
 from tidegate.model.release import AgentKey, Image, Revision
 from tidegate.model.traffic import Match, Sticky
-from tidegate.model.workload import Route
+from tidegate.model.workload import Route, Workload
 
 
 class Run(StrEnum):
-    """Whether an instance should run or be kept stopped (in_place keeps the former one)."""
+    """Whether an instance should run or be kept stopped (in_place keeps the former one); the same of a task."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -25,7 +25,9 @@ class InstanceGoal:
     """One instance that should exist.
 
     `restart_of` is the `started_at` of an incarnation that should be over: the planner restarts the instance exactly as
-    long as that incarnation still runs, so a restart asked for twice happens once.
+    long as that incarnation still runs, so a restart asked for twice happens once. `prepare` lets one that should be
+    stopped be made when it is missing, so that it only has to be started later. `log_lines` of a running instance are
+    observed though nothing is wrong with it.
     """
 
     name: str
@@ -33,6 +35,8 @@ class InstanceGoal:
     run: Run = Run.RUNNING
     restart_of: str = ""
     because: str = ""
+    prepare: bool = False
+    log_lines: int = 0
 
 
 @dataclass(frozen=True, order=True)
@@ -92,15 +96,51 @@ class RouteGoal:
 
 
 @dataclass(frozen=True)
+class Call:
+    """A web hook: a POST of JSON with what the rollout is about. `url` may hold a token, so it never reaches a log."""
+
+    url: str
+
+    @property
+    def shown(self) -> str:
+        """Scheme, host and path: what a log may hold."""
+        plain = self.url.partition("?")[0].partition("#")[0]
+        scheme, slashes, rest = plain.partition("//")
+        host, slash, path = rest.partition("/")
+        return f"{scheme}{slashes}{host.rpartition('@')[2]}{slash}{path}"
+
+
+@dataclass(frozen=True)
 class TaskGoal:
-    """Run-to-completion work that should have been done once for this key (release, environment, name, attempt)."""
+    """Run-to-completion work that should be done once for its key: release, environment, name and attempt.
+
+    Run.STOPPED means that it should be ready to start, or that it should be over. What was made ready may be made
+    again; what was started never is: when it is gone, its outcome is unknown. `workload` says what runs, in the keys of
+    a Compose service; `image` is the release's where it is None. A task with a `call` is a web hook, not a container.
+    """
 
     name: str
     revision: Revision
-    command: tuple[str, ...]
+    workload: Workload
+    image: Image | None = None
     attempt: int = 1
-    timeout_s: float = 60.0
+    run: Run = Run.STOPPED
+    call: Call | None = None
     because: str = ""
+
+    @property
+    def runs(self) -> Image:
+        """The image that it runs."""
+        return self.image or self.revision.release.image
+
+
+TOOLS = Image("tidegate/tools")
+"""An image with a shell, tar, du, df and find, which a platform provides by itself: backups run in it."""
+
+
+def task_name(key: AgentKey, goal: TaskGoal) -> str:
+    """Name of a task's container: its whole key, so that making it is a compare-and-set."""
+    return f"{key.agent}.{key.environment}.task.{goal.revision.release.id}.{goal.name}.{goal.attempt}"
 
 
 @dataclass(frozen=True)

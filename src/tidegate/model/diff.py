@@ -2,8 +2,16 @@
 
 from dataclasses import dataclass
 
-from tidegate.model.desired import Desired, InstanceGoal, Run
-from tidegate.model.observation import InstanceState, Observation, ObservedInstance
+from tidegate.model.desired import TOOLS, Desired, InstanceGoal, Run, TaskGoal
+from tidegate.model.observation import (
+    ImageState,
+    InstanceState,
+    Observation,
+    ObservedInstance,
+    ObservedTask,
+    TaskState,
+)
+from tidegate.model.operation import PrepareTask, RemoveTask, StartTask, StopTask, TaskOperation
 
 
 @dataclass(frozen=True)
@@ -50,3 +58,40 @@ def routed_addresses(observed: Observation) -> frozenset[str]:
         if backend.revision in goal.targets
         for endpoint in backend.endpoints
     )
+
+
+def may_be_made(goal: InstanceGoal) -> bool:
+    """Whether an instance that is missing is made: one that should run, or one to be ready. A kept one never is."""
+    return goal.run is Run.RUNNING or goal.prepare
+
+
+def plan_tasks(desired: Desired, observed: Observation) -> tuple[TaskOperation, ...]:
+    """What leads from the tasks that are there to those that should be; the same on every platform.
+
+    A task that should run and is not there is left alone: it was started, and what became of it is not known.
+    """
+    if not observed.reachable:
+        return ()
+    seen = {(task.release, task.name, task.attempt): task for task in observed.tasks}
+    plan: list[TaskOperation] = []
+    for goal in desired.tasks:
+        task = seen.pop((goal.revision.release.id, goal.name, goal.attempt), None)
+        if task is None:
+            if goal.run is Run.STOPPED and _can_be_ready(goal, observed):
+                plan.append(PrepareTask(desired.key, goal, goal.because))
+        elif task.state is TaskState.READY and goal.run is Run.RUNNING:
+            plan.append(StartTask(desired.key, goal, goal.because))
+        elif task.state is TaskState.RUNNING and goal.run is Run.STOPPED:
+            plan.append(StopTask(task.container, goal.because))
+    return (*plan, *(_end(task) for task in seen.values()))
+
+
+def _end(task: ObservedTask) -> TaskOperation:
+    if task.state is TaskState.RUNNING:
+        return StopTask(task.container, "nothing waits for it any more")
+    return RemoveTask(task.container, "its result is stored" if task.state is not TaskState.READY else "not needed")
+
+
+def _can_be_ready(goal: TaskGoal, observed: Observation) -> bool:
+    present = {image.reference for image in observed.images if image.state is ImageState.PRESENT}
+    return goal.call is not None or goal.runs == TOOLS or goal.runs.reference in present

@@ -22,6 +22,8 @@ class EventKind(StrEnum):
     RESTART = "restart"
     REPAIR = "repair"
     SCALE = "scale"
+    TASK = "task"
+    DOWNTIME = "downtime"
     HEARTBEAT = "heartbeat"
     UNREACHABLE = "unreachable"
     OPERATION = "operation"

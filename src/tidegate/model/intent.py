@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from tidegate.model.policy import Policy
 from tidegate.model.release import AgentKey, Release
-from tidegate.model.spec import Analysis, Rollback, Strategy
+from tidegate.model.spec import NO_HOOKS, Analysis, Hooks, Rollback, Strategy
 from tidegate.model.workload import Workload
 
 
@@ -14,6 +14,7 @@ class Deploy:
 
     `automatic`: a trigger asks, not a person. `lock_epoch`: refused unless the lock of that number still holds.
     The overrides need a reason: a quarantined release, a freeze window.
+    `accept_breaking` is the person's word that a breaking release may replace the running one in place.
     """
 
     release: Release
@@ -26,6 +27,8 @@ class Deploy:
     override_quarantine: bool = False
     override_freeze: bool = False
     lock_epoch: int | None = None
+    hooks: Hooks = NO_HOOKS
+    accept_breaking: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +92,14 @@ class Adopt:
 
     release: Release
     workload: Workload
+
+
+@dataclass(frozen=True)
+class RestoreBackup:
+    """Put a backup's volumes (none named: all of it) in the place of what is there; what was written since is lost."""
+
+    backup: str
+    volumes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -157,6 +168,7 @@ Action = (
     | Acknowledge
     | CleanUp
     | SetWeight
+    | RestoreBackup
 )
 
 

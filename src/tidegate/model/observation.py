@@ -71,12 +71,17 @@ class ImageState(StrEnum):
 
 @dataclass(frozen=True)
 class ObservedImage:
-    """An image that somebody asked for. `detail` says why it failed, or how far a pull is."""
+    """An image that somebody asked for. `detail` says why it failed, or how far a pull is.
+
+    `version` and `breaking` are what its labels say (org.opencontainers.image.version, dev.tidegate.breaking).
+    """
 
     reference: str
     state: ImageState
     config_digest: str = ""
     detail: str = ""
+    version: str = ""
+    breaking: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,6 +110,7 @@ class ObservedGateway:
 class TaskState(StrEnum):
     """State of run-to-completion work; UNKNOWN is inconclusive and repeated only where declared repeatable."""
 
+    READY = "ready"
     RUNNING = "running"
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -113,12 +119,14 @@ class TaskState(StrEnum):
 
 @dataclass(frozen=True)
 class ObservedTask:
-    """A task's container."""
+    """A task that is ready, runs or ended. `id` is that of its container, which has the name `container`."""
 
     name: str
-    revision: int
+    release: str
     attempt: int
     state: TaskState
+    container: str = ""
+    id: str = ""
     exit_code: int | None = None
     last_log: tuple[str, ...] = ()
 

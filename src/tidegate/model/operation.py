@@ -66,8 +66,8 @@ class RemoveInstance:
 
 
 @dataclass(frozen=True)
-class StartTask:
-    """Start run-to-completion work; not awaited, its state is observed."""
+class PrepareTask:
+    """Make everything ready for run-to-completion work, so that it only has to be started."""
 
     key: AgentKey
     goal: TaskGoal
@@ -75,8 +75,25 @@ class StartTask:
 
 
 @dataclass(frozen=True)
+class StartTask:
+    """Start run-to-completion work that is ready and never ran; not awaited, its state is observed."""
+
+    key: AgentKey
+    goal: TaskGoal
+    because: str
+
+
+@dataclass(frozen=True)
+class StopTask:
+    """Stop a task whose time is up."""
+
+    name: str
+    because: str
+
+
+@dataclass(frozen=True)
 class RemoveTask:
-    """Remove a task's container after its result was stored."""
+    """Remove a task's container after its result was stored, or when it was made ready in vain."""
 
     name: str
     because: str
@@ -101,7 +118,7 @@ class ApplyRoutes:
 PlatformOperation = (
     PullImage | RemoveImage | CreateInstance | StartInstance | RestartInstance | StopInstance | RemoveInstance
 )
-TaskOperation = StartTask | RemoveTask
+TaskOperation = PrepareTask | StartTask | StopTask | RemoveTask
 GatewayOperation = StartGateway | ApplyRoutes
 Operation = PlatformOperation | TaskOperation | GatewayOperation
 
@@ -123,8 +140,12 @@ def describe(operation: Operation) -> str:
             what = f"stop {name}"
         case RemoveInstance(name, because):
             what = f"remove {name}"
+        case PrepareTask(_, task, because):
+            what = f"make task {task.name} ready"
         case StartTask(_, task, because):
             what = f"run task {task.name}"
+        case StopTask(name, because):
+            what = f"stop task {name}"
         case RemoveTask(name, because):
             what = f"remove task {name}"
         case StartGateway(because):

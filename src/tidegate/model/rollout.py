@@ -7,9 +7,10 @@ from typing import Any
 
 from tidegate.model.intent import Deploy
 from tidegate.model.monitor import Row
+from tidegate.model.observation import TaskState
 from tidegate.model.policy import Endpoint, Policy
 from tidegate.model.release import AgentKey, Revision
-from tidegate.model.spec import Analysis, Rollback, Strategy
+from tidegate.model.spec import NO_HOOKS, Analysis, Hooks, Rollback, Strategy
 from tidegate.model.standing import Approval, HeldBack, Lock, OwnImage, Quarantined
 from tidegate.model.verdict import MetricState, Verdict
 
@@ -18,7 +19,10 @@ class Phase(StrEnum):
     """Where a rollout stands. core.transitions holds the table of what may follow what."""
 
     PREPARING = "preparing"
+    STOPPING = "stopping"
+    BACKING_UP = "backing_up"
     STARTING = "starting"
+    VERIFYING = "verifying"
     PROGRESSING = "progressing"
     PAUSED = "paused"
     PROMOTING = "promoting"
@@ -35,11 +39,15 @@ class Phase(StrEnum):
         return self in ENDED
 
 
+SWAPPING = frozenset({Phase.STOPPING, Phase.BACKING_UP})
+"""Nothing serves and nothing is to be waited for: in_place stops stable, then copies its data."""
+
 ENDED = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED})
 
 
 class PauseKind(StrEnum):
-    """Who asked for a pause: a step of the strategy, a person, the analysis, a gate, a freeze window, the switch."""
+    """Who asked for a pause: a step of the strategy, a person, the analysis, a gate, a freeze window, the switch, a
+    release that breaks what runs, or a task."""
 
     STEP = "step"
     PERSON = "person"
@@ -47,6 +55,8 @@ class PauseKind(StrEnum):
     GATE = "gate"
     FREEZE = "freeze"
     ALL = "all"
+    BREAKING = "breaking"
+    TASK = "task"
 
 
 @dataclass(frozen=True)
@@ -66,6 +76,46 @@ class Wish:
     weight: int
     by: str
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class TaskRecord:
+    """What became of a task. It is RUNNING from the moment it was decided to start it; times are unix seconds."""
+
+    name: str
+    release: str
+    attempt: int
+    state: TaskState
+    started_at: float
+    deadline_at: float
+    ended_at: float | None = None
+    detail: str = ""
+    log: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Restoring:
+    """A person's wish: these volumes of this backup in the place of what is there. No volume named: all of them."""
+
+    backup: str
+    volumes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Swap:
+    """What in_place remembers. `down_since` is when stable was told to stop (None: something serves).
+
+    `downtime_s` adds up the times in which nothing served, `backup_s` is the backup's part of it. `started` says that
+    the candidate was started, so that it may have written. `heartbeats` that stable sent some, `version_seen` that the
+    candidate told the version expected.
+    """
+
+    down_since: float | None = None
+    downtime_s: float = 0.0
+    backup_s: float = 0.0
+    started: bool = False
+    heartbeats: bool = False
+    version_seen: bool = False
 
 
 @dataclass(frozen=True)
@@ -115,6 +165,11 @@ class Rollout:
     turned_at: Phase | None = None
     decided_at: float | None = None
     ended_at: float | None = None
+    hooks: Hooks = NO_HOOKS
+    swap: Swap = Swap()
+    tasks: tuple[TaskRecord, ...] = ()
+    restoring: Restoring | None = None
+    breaking_accepted_by: str = ""
 
     @property
     def bake_s(self) -> float:
@@ -162,6 +217,7 @@ class Queued:
 class AgentState:
     """Everything that must survive the controller, for one agent in one environment.
 
+    `tasks` are hooks of rollouts that are over (oldest first): what succeeded does not run again for its release.
     `stable` serves; `rollout` is the one under way or the last one; `history` holds the latest revisions that served
     (newest last), which is what undo can go back to. `unreachable_since` stops the deadlines while the engine is away.
     `quiet` holds serving instances whose heartbeats stopped, with the time when each was heard last.
@@ -178,6 +234,7 @@ class AgentState:
     restarts: Mapping[str, Restarts] = field(default_factory=dict)
     restart_of: Mapping[str, str] = field(default_factory=dict)
     quiet: Mapping[str, float] = field(default_factory=dict)
+    tasks: tuple[TaskRecord, ...] = ()
     unreachable_since: float | None = None
     decommissioned: bool = False
     lock: Lock | None = None

@@ -113,7 +113,65 @@ class BlueGreen:
     progress_deadline_s: float = 600.0
 
 
-Strategy = Canary | Rolling | BlueGreen
+@dataclass(frozen=True)
+class BackedUp:
+    """A named volume to back up. `restore` lets a rollback put the backup back, and lose what was written since."""
+
+    name: str
+    restore: bool = False
+
+
+class VersionIn(StrEnum):
+    """Where the version is looked for after a start: nowhere, in the log, or in the image's label."""
+
+    NOWHERE = "nowhere"
+    LOG = "log"
+    LABEL = "label"
+
+
+@dataclass(frozen=True)
+class Verify:
+    """What must be seen of the new instance. `fatal` is a regular expression: a line that matches it is a fault.
+
+    `expected` is the text that one line of the log must hold; {version} stands for the release's version.
+    """
+
+    fatal: str = r"\b(FATAL|PANIC|panic:|fatal error)\b"
+    version_in: VersionIn = VersionIn.NOWHERE
+    expected: str = "{version}"
+    deadline_s: float = 60.0
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """Stop stable, start the candidate in its place: for an agent that cannot run twice. One instance only.
+
+    `volumes` are backed up in between; `keep` earlier backups stay. `tools_image` runs the backup's shell and tar
+    (empty: one that Tidegate makes). `refuse_breaking` refuses major versions and images that say that they break,
+    unless a person accepts it.
+    """
+
+    volumes: tuple[BackedUp, ...] = ()
+    keep: int = 3
+    backup_timeout_s: float = 600.0
+    tools_image: str = ""
+    verify: Verify = Verify()
+    refuse_breaking: bool = True
+    bake_s: float = 30.0
+    progress_deadline_s: float = 600.0
+
+    @property
+    def drain_s(self) -> float:
+        """The former instance is stopped already when the candidate takes over: nothing drains."""
+        return 0.0
+
+    @property
+    def keep_s(self) -> float:
+        """Two never run at once, so nothing is kept warm."""
+        return 0.0
+
+
+Strategy = Canary | Rolling | BlueGreen | InPlace
 
 
 class OnFail(StrEnum):
@@ -230,6 +288,35 @@ class Rollback:
 
 
 @dataclass(frozen=True)
+class Hook:
+    """Work before or after a rollout: a container task with a `command`, or a web hook with a `url`.
+
+    A container has the workload's environment, secrets, mounts and networks, and the release's image unless another is
+    named. Its outcome is kept with the release: what succeeded never runs again for it. An outcome that nobody knows
+    stops for a person, except of a `repeatable` hook, which runs again.
+    """
+
+    name: str
+    command: tuple[str, ...] = ()
+    image: str = ""
+    url: str = ""
+    timeout_s: float = 60.0
+    repeatable: bool = False
+    on_fail: OnFail = OnFail.ABORT
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """`pre` runs when the image is there and before anything changes, `post` when the candidate has baked."""
+
+    pre: tuple[Hook, ...] = ()
+    post: tuple[Hook, ...] = ()
+
+
+NO_HOOKS = Hooks()
+
+
+@dataclass(frozen=True)
 class Source:
     """Where commits come from: a repository (path or URL) and a branch."""
 
@@ -277,4 +364,5 @@ class Spec:
     strategy: Strategy = Canary()
     analysis: Analysis = Analysis()
     rollback: Rollback = Rollback()
+    hooks: Hooks = NO_HOOKS
     file: str = "tidegate.yaml"

@@ -7,6 +7,7 @@ from tidegate.model.spec import Build, Source
 from tidegate.model.workload import SecretRef
 from tidegate.spec.context import Context
 from tidegate.spec.health import PROBES
+from tidegate.spec.hooks import HOOKS
 from tidegate.spec.judging import ANALYSIS, ROLLBACK
 from tidegate.spec.kinds import Pairs, choice, flag, text
 from tidegate.spec.policy import FREEZE, GATE, NOTIFY, ON_NEW
@@ -148,6 +149,7 @@ TOP = Object(
             "default: docker, the local engine",
         ),
         Key("strategy", STRATEGY, "How traffic moves to a release.", "canary"),
+        Key("hooks", HOOKS, "Work before and after a rollout.", "none"),
         Key("analysis", ANALYSIS, "What is watched.", "more than 2 % errors, where there are routes"),
         Key("rollback", ROLLBACK, "Limits of the hard facts.", "see below"),
         Key("freeze", FREEZE, "Times in which no rollout begins and no weight rises.", "none"),

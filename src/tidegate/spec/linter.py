@@ -9,6 +9,7 @@ from tidegate.model.spec import (
     BlueGreen,
     Canary,
     Environment,
+    InPlace,
     Pause,
     Rolling,
     SetMirror,
@@ -17,7 +18,7 @@ from tidegate.model.spec import (
     Spec,
     Strategy,
 )
-from tidegate.model.workload import RouteProtocol, Workload
+from tidegate.model.workload import MountKind, RouteProtocol, Workload
 from tidegate.spec.context import Where
 from tidegate.spec.loader import FILE, Loaded, load, parse
 
@@ -99,6 +100,8 @@ def _delivery(spec: Spec, places: Mapping[str, Where]) -> Iterator[Finding]:
                 )
         case BlueGreen():
             yield from _sides(strategy, routed)
+        case InPlace():
+            yield from _in_place(strategy, spec)
         case Rolling():
             pass
     for index, metric in enumerate(spec.analysis.metrics):
@@ -120,6 +123,23 @@ def _key_of(strategy: Strategy) -> str:
             return "rolling"
         case BlueGreen():
             return "blue_green"
+        case InPlace():
+            return "in_place"
+
+
+def _in_place(strategy: InPlace, spec: Spec) -> Iterator[Finding]:
+    """Volumes that do not exist, data that is not backed up, and more than one instance."""
+    for name, environment in spec.environments.items():
+        workload = environment.workload
+        if workload.replicas != 1:
+            why = f"in_place replaces one instance, and {name} has {workload.replicas}: deploy will be refused"
+            yield "strategy.in_place", why, "use rolling with max_surge 0, or one replica"
+        mounted = {mount.source for mount in workload.mounts if mount.kind is MountKind.VOLUME}
+        saved = {volume.name for volume in strategy.volumes}
+        for volume in sorted(saved - mounted):
+            yield "strategy.in_place.backup", f"{name} mounts no volume {volume}", "name a volume of the workload"
+        for volume in sorted(mounted - saved - {""}):
+            yield "strategy.in_place", f"volume {volume} of {name} is not backed up", f"add it: volumes: [{volume}]"
 
 
 def _sides(both: BlueGreen, routed: bool) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tidegate.model.errors import Problem, SpecError
-from tidegate.model.spec import Analysis, Canary, Environment, Rollback, Source, Spec
+from tidegate.model.spec import NO_HOOKS, Analysis, Canary, Environment, Rollback, Source, Spec
 from tidegate.model.workload import Workload
 from tidegate.spec.checks import check_environment
 from tidegate.spec.compose_file import read_text, with_compose
@@ -96,6 +96,7 @@ def _spec(root: Node, context: Context) -> Spec | None:
         strategy=record.get("strategy", Canary()),
         analysis=record.get("analysis", Analysis()),
         rollback=record.get("rollback", Rollback()),
+        hooks=record.get("hooks", NO_HOOKS),
         file=root.where.file,
     )
 

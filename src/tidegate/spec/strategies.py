@@ -5,6 +5,7 @@ from typing import Any
 
 from tidegate.model.spec import BlueGreen, Canary, Rolling, SetWeight, Step
 from tidegate.spec.context import Context
+from tidegate.spec.in_place import IN_PLACE
 from tidegate.spec.kinds import duration, flag, free
 from tidegate.spec.scalars import duration_text
 from tidegate.spec.shapes import INVALID, Key, ListOf, Object, Record, own
@@ -154,8 +155,11 @@ BLUE_GREEN = Object(
 )
 
 
+STRATEGIES = ("canary", "rolling", "blue_green", "in_place")
+
+
 def _strategy(record: Record, context: Context) -> Any:
-    return next((record[name] for name in ("canary", "rolling", "blue_green") if name in record), INVALID)
+    return next((record[name] for name in STRATEGIES if name in record), INVALID)
 
 
 STRATEGY = Object(
@@ -165,7 +169,8 @@ STRATEGY = Object(
         Key("canary", CANARY, "Step by step, beside stable."),
         Key("rolling", ROLLING, "A few instances at a time."),
         Key("blue_green", BLUE_GREEN, "All at once, with the former side kept for the way back."),
+        Key("in_place", IN_PLACE, "One stops, the other starts: for what cannot run twice."),
     ),
-    one_of=("canary", "rolling", "blue_green"),
+    one_of=STRATEGIES,
     build=_strategy,
 )

@@ -25,6 +25,7 @@ from tidegate.model.intent import (
     Promote,
     Reject,
     Restart,
+    RestoreBackup,
     Resume,
     Retry,
     Scale,
@@ -62,7 +63,7 @@ def _apply(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState,
         case Retry(override_quarantine):
             return deploying.retry(state, intent, override_quarantine, facts.now)
         case Promote(full):
-            return steering.promote(state, intent, full, facts.now)
+            return steering.promote(state, intent, full, facts)
         case Pause():
             return steering.pause(state, intent, facts.now)
         case Resume():
@@ -75,6 +76,8 @@ def _apply(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState,
             return keeping.scale(state, intent, replicas)
         case Adopt():
             return keeping.adopt(state, intent, intent.action, facts.now)
+        case RestoreBackup():
+            return deploying.restore_backup(state, intent, intent.action, facts.now)
         case Restart():
             return keeping.restart(state, intent, facts)
         case Decommission():

@@ -4,13 +4,15 @@ from dataclasses import replace
 
 from tidegate.core import admission, way_back
 from tidegate.core.admission import Way
+from tidegate.core.breaking import breaks, major_step
 from tidegate.core.intents import steering
 from tidegate.core.intents.keeping import nothing_under_way
 from tidegate.core.refusal import RefusedError
 from tidegate.model.event import Event, EventKind
-from tidegate.model.intent import Deploy, Intent
+from tidegate.model.intent import Deploy, Intent, RestoreBackup
 from tidegate.model.release import Revision
-from tidegate.model.rollout import AgentState, Phase, Queued, Rollout
+from tidegate.model.rollout import AgentState, Phase, Queued, Restoring, Rollout
+from tidegate.model.spec import BackedUp, InPlace
 
 
 def deploy(state: AgentState, intent: Intent, action: Deploy, now: float) -> tuple[AgentState, str]:
@@ -64,6 +66,8 @@ def _start(state: AgentState, intent: Intent, action: Deploy, now: float) -> tup
     stable = state.stable
     if stable and stable.release.id == action.release.id and stable.workload == action.workload:
         return state, f"revision {stable.title} already runs exactly this; nothing to do"
+    if isinstance(action.strategy, InPlace):
+        _in_place_possible(state, action, action.strategy)
     way = way_back.by_release(state, action.release, action.workload, action.rollback.window, now)
     revision = Revision(
         state.next_revision,
@@ -87,6 +91,8 @@ def _start(state: AgentState, intent: Intent, action: Deploy, now: float) -> tup
         policy=action.policy,
         asked_by=intent.by,
         freeze_overridden_by=intent.by if action.override_freeze else "",
+        hooks=action.hooks,
+        breaking_accepted_by=intent.by if action.accept_breaking else "",
     )
     state = way_back.taken_over(state, way) if way else state
     if action.policy.notify != state.endpoints:
@@ -97,6 +103,23 @@ def _start(state: AgentState, intent: Intent, action: Deploy, now: float) -> tup
         replicas = max(replicas, action.workload.replicas)
     because = f"revision {revision.title} begins" + (f": {way.because}" if way else "")
     return _begin(replace(state, replicas=max(replicas, 1)), rollout, now), because
+
+
+def _in_place_possible(state: AgentState, action: Deploy, strategy: InPlace) -> None:
+    """in_place replaces one instance, and what breaks only by a person's word."""
+    if action.workload.replicas != 1:
+        count = action.workload.replicas
+        mend = "rolling with max_surge 0 and max_unavailable 1 replaces several one after the other"
+        raise RefusedError(f"in_place replaces one instance, and {count} are asked for; {mend}")
+    if state.stable is None or action.accept_breaking or not strategy.refuse_breaking:
+        return
+    before, after = state.stable.release.version, action.release.version
+    why = f"{before} -> {after} is a breaking step" if major_step(before, after) else ""
+    said = action.workload.labels.get("dev.tidegate.breaking", "")
+    if breaks(said):
+        why = f"{after} says that it breaks (dev.tidegate.breaking={said})"
+    if why:
+        raise RefusedError(f"{why}; deploy --accept-breaking goes ahead by your word")
 
 
 def rollout_id(state: AgentState, revision: Revision) -> str:
@@ -169,5 +192,42 @@ def retry(state: AgentState, intent: Intent, override_quarantine: bool, now: flo
         fast=last.fast,
         policy=last.policy,
         asked_by=intent.by,
+        hooks=last.hooks,
+        restoring=last.restoring,
+        breaking_accepted_by=last.breaking_accepted_by,
     )
     return _begin(state, rollout, now), f"revision {revision.title} begins: {last.candidate.number} once more"
+
+
+def restore_backup(state: AgentState, intent: Intent, action: RestoreBackup, now: float) -> tuple[AgentState, str]:
+    """The same release once more, in place, with another content in its volumes; what is there is backed up first."""
+    nothing_under_way(state, "abort it or wait for its end first")
+    admission.unlocked(state, intent.by, now)
+    stable, last = state.stable, state.rollout
+    if stable is None or last is None:
+        raise RefusedError("nothing serves here yet, so there is nothing to restore")
+    if state.replicas != 1:
+        raise RefusedError(f"{state.replicas} instances share these volumes; scale to 1 first")
+    strategy = last.strategy
+    if not isinstance(strategy, InPlace):
+        strategy = InPlace(tuple(BackedUp(name) for name in action.volumes), bake_s=min(last.strategy.bake_s, 10.0))
+    if not action.volumes and not strategy.volumes:
+        raise RefusedError("name the volumes to restore: strategy.in_place.backup names none")
+    reason = intent.reason or f"backup {action.backup} is restored"
+    revision = replace(
+        stable, number=state.next_revision, warm=None, undo_of=None, created_at=now, by=intent.by, reason=reason
+    )
+    rollout = Rollout(
+        rollout_id(state, revision),
+        revision,
+        strategy,
+        last.analysis,
+        last.rollback,
+        now,
+        policy=last.policy,
+        asked_by=intent.by,
+        approved_by=intent.by,
+        restoring=Restoring(action.backup, action.volumes),
+        breaking_accepted_by=intent.by,
+    )
+    return _begin(state, rollout, now), f"revision {revision.title} begins with backup {action.backup}"

@@ -2,24 +2,29 @@
 
 from dataclasses import replace
 
-from tidegate.core import approval, gates, monitor
+from tidegate.core import approval, gates, hooks, monitor
 from tidegate.core.refusal import RefusedError
 from tidegate.core.view import effective_phase
 from tidegate.model import spec
 from tidegate.model.decision import Facts
 from tidegate.model.intent import Intent
-from tidegate.model.rollout import AgentState, Hold, PauseKind, Phase, Rollout, Wish
+from tidegate.model.rollout import SWAPPING, AgentState, Hold, PauseKind, Phase, Rollout, Wish
 from tidegate.model.verdict import Outcome
 
 ALL_STEPS = 1_000_000
 
 
-def promote(state: AgentState, intent: Intent, full: bool, now: float) -> tuple[AgentState, str]:
+def promote(state: AgentState, intent: Intent, full: bool, facts: Facts) -> tuple[AgentState, str]:
+    now = facts.now
     rollout = under_way(state)
-    if rollout.phase in (Phase.PREPARING, Phase.STARTING, Phase.REVERTING):
+    if rollout.phase in (Phase.PREPARING, Phase.STARTING, Phase.REVERTING, *SWAPPING):
         raise RefusedError(f"the rollout is {rollout.phase}: there is nothing to skip yet")
     _no_barrier(rollout, full)
+    if rollout.hold is not None and rollout.hold.kind in (PauseKind.BREAKING, PauseKind.TASK):
+        return resume(state, intent, facts)
     phase = effective_phase(rollout)
+    if phase is Phase.VERIFYING:
+        phase = Phase.BAKING
     forgiven = rollout.verdict is not None and any(m.outcome == "fail" for m in rollout.verdict.metrics)
     unproven = rollout.hold is not None and rollout.hold.kind is PauseKind.ANALYSIS
     rollout = replace(rollout, hold=None, wish=None, guard_failed=rollout.guard_failed or forgiven, phase_since=now)
@@ -54,6 +59,8 @@ def pause(state: AgentState, intent: Intent, now: float) -> tuple[AgentState, st
     if rollout.phase is Phase.REVERTING:
         raise RefusedError("the way back is not paused; it ends by itself")
     phase = effective_phase(rollout)
+    if phase in SWAPPING or (phase is Phase.STARTING and isinstance(rollout.strategy, spec.InPlace)):
+        raise RefusedError("nothing serves at this moment, so this is no time to pause; abort brings stable back")
     because = f"paused by {intent.by}" + (f": {intent.reason}" if intent.reason else "")
     hold = Hold(PauseKind.PERSON, phase, because)
     return replace(state, rollout=replace(rollout, phase=Phase.PAUSED, phase_since=now, hold=hold)), because
@@ -73,6 +80,10 @@ def resume(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState,
         if not intent.reason:
             raise RefusedError(f"{hold.because}; going on all the same needs a reason (--reason)")
         rollout = replace(rollout, freeze_overridden_by=intent.by)
+    if hold.kind is PauseKind.BREAKING:
+        rollout = replace(rollout, breaking_accepted_by=intent.by)
+    if hold.kind is PauseKind.TASK:
+        rollout = hooks.taken_as_done(rollout, intent.by)
     cursor = rollout.cursor + 1 if hold.kind is PauseKind.STEP else rollout.cursor
     rollout = replace(rollout, phase=hold.resume_to, phase_since=now, cursor=cursor, cursor_since=now, hold=None)
     approved = f"approved by {intent.by}" if hold.kind is PauseKind.STEP else f"resumed by {intent.by}"

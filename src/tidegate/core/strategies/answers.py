@@ -41,8 +41,15 @@ Progress = Stay | Advance | Wait | Done
 
 @dataclass(frozen=True)
 class Shape:
-    """How many instances each track should have running, and how many of stable are kept stopped meanwhile."""
+    """How many instances each track should have running, and how many of stable are kept stopped meanwhile.
+
+    `prepared` of the candidate are made and not started; `kept` of it are stopped where they exist, on the way back.
+    `log_lines` of the candidate are looked at though nothing is wrong with it.
+    """
 
     stable: int
     candidate: int
     stable_stopped: int = 0
+    prepared: int = 0
+    kept: int = 0
+    log_lines: int = 0

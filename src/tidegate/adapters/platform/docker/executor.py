@@ -7,7 +7,6 @@ fine to remove. Values of secrets go into the create call and nowhere else.
 import asyncio
 import math
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from tidegate.adapters.platform.docker.images import find_image, remove_image
 from tidegate.adapters.platform.docker.network import Network
 from tidegate.adapters.platform.docker.options import DockerOptions
 from tidegate.adapters.platform.docker.pull import Puller
+from tidegate.adapters.platform.docker.secrecy import scrubbed
 from tidegate.adapters.platform.docker.start import Starter
 from tidegate.adapters.platform.docker.translate import OTEL, Placement, create_body, own_network
 from tidegate.model.errors import ConflictError, ImageError, NotFoundError, TidegateError, UsageError
@@ -89,7 +89,7 @@ class Executor:
             except ConflictError:
                 await self._check_same(goal.name, body["Labels"])
             except TidegateError as error:
-                raise _scrubbed(error, hidden) from None
+                raise scrubbed(error, hidden) from None
 
     async def _place(self, operation: CreateInstance) -> Placement:
         goal = operation.goal
@@ -159,11 +159,3 @@ def _read_seccomp(body: dict[str, Any]) -> None:
                 options[index] = f"seccomp={Path(value).read_text()}"
             except OSError as error:
                 raise UsageError(f"security_opt: seccomp profile {value}: {error.strerror}") from None
-
-
-def _scrubbed(error: TidegateError, hidden: Iterable[str]) -> TidegateError:
-    """The error without values of secrets: the engine quotes what it does not like."""
-    message = error.message
-    for value in sorted(filter(None, hidden), key=len, reverse=True):
-        message = message.replace(value, "***")
-    return type(error)(message, hint=error.hint)

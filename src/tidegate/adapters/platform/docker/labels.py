@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tidegate.model.codec import dump
-from tidegate.model.desired import InstanceGoal
+from tidegate.model.desired import InstanceGoal, TaskGoal
 from tidegate.model.release import AgentKey
 from tidegate.model.workload import Workload, fingerprint
 
@@ -18,8 +18,12 @@ IMAGE = f"{PREFIX}image"
 CONFIGURATION = f"{PREFIX}configuration"
 NETWORKS = f"{PREFIX}networks"
 
+TASK = f"{PREFIX}task"
+ATTEMPT = f"{PREFIX}attempt"
+
 INSTANCE = "instance"
 NETWORK = "network"
+TASKS = "task"
 
 IDENTITY = (KIND, AGENT, ENVIRONMENT, REVISION, RELEASE, CONFIGURATION)
 """Two containers with equal values of these were made for the same goal."""
@@ -39,6 +43,25 @@ def instance_labels(key: AgentKey, goal: InstanceGoal) -> dict[str, str]:
         CONFIGURATION: configuration(revision.workload),
         NETWORKS: ",".join(revision.workload.networks),
     }
+
+
+def task_labels(key: AgentKey, goal: TaskGoal) -> dict[str, str]:
+    """The labels of a task's container: its whole key."""
+    return {
+        KIND: TASKS,
+        AGENT: key.agent,
+        ENVIRONMENT: key.environment,
+        RELEASE: goal.revision.release.id,
+        TASK: goal.name,
+        ATTEMPT: str(goal.attempt),
+        CONFIGURATION: configuration(goal.workload),
+        NETWORKS: ",".join(goal.workload.networks),
+    }
+
+
+def task_filters(key: AgentKey) -> list[str]:
+    """The engine's label filter for the tasks of one agent in one environment."""
+    return [f"{KIND}={TASKS}", f"{AGENT}={key.agent}", f"{ENVIRONMENT}={key.environment}"]
 
 
 def configuration(workload: Workload) -> str:

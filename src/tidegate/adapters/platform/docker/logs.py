@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from tidegate.adapters.platform.docker.client import Engine
@@ -33,19 +33,24 @@ class LogReader:
         self._lines = lines
         self._kept: dict[str, _Read] = {}
 
-    async def attach(self, instances: Iterable[ObservedInstance]) -> tuple[ObservedInstance, ...]:
-        """The instances, each with its last lines where those tell something. A log that cannot be read is empty."""
-        return tuple(await asyncio.gather(*(self._with_log(instance) for instance in instances)))
+    async def attach(
+        self, instances: Iterable[ObservedInstance], read: Mapping[str, int]
+    ) -> tuple[ObservedInstance, ...]:
+        """The instances, each with its last lines where those tell something. A log that cannot be read is empty.
 
-    async def _with_log(self, instance: ObservedInstance) -> ObservedInstance:
-        if not _telling(instance):
+        Of the instances named in `read`, that many lines are read though nothing is wrong with them.
+        """
+        return tuple(await asyncio.gather(*(self._with_log(i, read.get(i.name, 0)) for i in instances)))
+
+    async def _with_log(self, instance: ObservedInstance, wanted: int) -> ObservedInstance:
+        if not (wanted and instance.state is InstanceState.RUNNING) and not _telling(instance):
             self._kept.pop(instance.id, None)
             return instance
         about = (instance.state, instance.started_at, instance.restart_count)
         kept = self._kept.get(instance.id)
         if kept is None or kept.about != about or not self._still_good(kept, instance):
             try:
-                lines = await read_log(self._engine, instance.id, self._lines, DEADLINE_S)
+                lines = await read_log(self._engine, instance.id, max(self._lines, wanted), DEADLINE_S)
             except TidegateError:  # gone meanwhile, or a log driver that cannot be read
                 lines = ()
             kept = _Read(about, time.monotonic(), lines)

@@ -75,7 +75,8 @@ class Observer:
         except TidegateError as error:
             return Observation(at, reachable=False, detail=error.message)
         instances = self._instances(desired, found)
-        return Observation(at, images=(*images, *surplus), instances=await self._logs.attach(instances))
+        read = {goal.name: goal.log_lines for goal in desired.instances if goal.log_lines}
+        return Observation(at, images=(*images, *surplus), instances=await self._logs.attach(instances, read))
 
     def _instances(self, desired: Desired, found: Mapping[str, Mapping[str, Any]]) -> tuple[ObservedInstance, ...]:
         workloads = {goal.name: goal.revision.workload for goal in desired.instances}
@@ -115,7 +116,9 @@ class Observer:
         if facts is None:
             return self._puller.observed(image)
         digest = image.config_digest or str(facts["Id"])
-        return ObservedImage(image.reference, ImageState.PRESENT, digest)
+        marks: Mapping[str, str] = (facts.get("Config") or {}).get("Labels") or {}
+        said = marks.get("org.opencontainers.image.version", ""), marks.get("dev.tidegate.breaking", "")
+        return ObservedImage(image.reference, ImageState.PRESENT, digest, "", *said)
 
 
 async def _surplus(docker: Docker, images: Iterable[Image]) -> tuple[ObservedImage, ...]:

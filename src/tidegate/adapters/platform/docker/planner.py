@@ -5,8 +5,8 @@ removing the same instance are two ticks: what is removed has been seen stopped,
 An instance whose address the gateway still routes to is neither stopped nor removed: the gateway is told first.
 """
 
-from tidegate.model.desired import Desired, InstanceGoal, Run
-from tidegate.model.diff import UP, InstanceDiff, diff_instances, routed_addresses
+from tidegate.model.desired import Desired, InstanceGoal
+from tidegate.model.diff import UP, InstanceDiff, diff_instances, may_be_made, routed_addresses
 from tidegate.model.observation import ImageState, InstanceState, Observation, ObservedImage, ObservedInstance
 from tidegate.model.operation import (
     CreateInstance,
@@ -69,8 +69,8 @@ def _creations(desired: Desired, observed: Observation, diff: InstanceDiff) -> l
     return [
         CreateInstance(desired.key, goal, goal.because or desired.because or "wanted and not there")
         for goal in diff.missing
-        # An instance that should exist stopped is kept, never made.
-        if goal.run is Run.RUNNING and _present(goal.revision.release.image, observed)
+        # An instance that should exist stopped is kept, never made, except to be ready for its start.
+        if may_be_made(goal) and _present(goal.revision.release.image, observed)
     ]
 
 

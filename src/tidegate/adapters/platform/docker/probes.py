@@ -19,6 +19,8 @@ from tidegate.model.release import AgentKey
 from tidegate.model.workload import Probe, ProbeKind
 
 SHORTEST_PERIOD_S = 0.05
+EARLY_SHARE = 0.1
+"""An instance that was never ready is asked again after this share of the time it has had so far."""
 
 
 Incarnation = tuple[str, str]
@@ -106,12 +108,16 @@ class Prober:
     async def _run(self, target: Target, streak: Streak, delay_s: float) -> None:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(delay_s)
+        first = loop.time()
         while True:
             begin = loop.time()
             failure = await self.ask(target, streak.probe)
             if streak.add(not failure, failure):
                 self._changed(target.key)
             period = max(streak.probe.period_s, SHORTEST_PERIOD_S)
+            if streak.fresh and streak.value is not True and not streak.successes:
+                # One that starts is asked more often, so that the period adds little to the time of its start.
+                period = min(period, max(SHORTEST_PERIOD_S, (loop.time() - first) * EARLY_SHARE))
             await asyncio.sleep(max(0.0, begin + period - loop.time()))
 
     async def ask(self, target: Target, probe: Probe) -> str:

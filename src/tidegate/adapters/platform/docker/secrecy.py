@@ -1,10 +1,10 @@
-"""Where the secrets of an adopted container go: files of one user, never the state."""
+"""Where the secrets of an adopted container go: files of one user, never the state. Errors without secrets."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tidegate.model.errors import StoreError
+from tidegate.model.errors import StoreError, TidegateError
 from tidegate.model.workload import SecretRef
 
 
@@ -33,3 +33,11 @@ def _write(path: Path, value: str) -> Path:
         os.fsync(file.fileno())
     beside.replace(path)
     return path
+
+
+def scrubbed(error: TidegateError, hidden: Iterable[str]) -> TidegateError:
+    """The error without values of secrets: the engine quotes what it does not like."""
+    message = error.message
+    for value in sorted(filter(None, hidden), key=len, reverse=True):
+        message = message.replace(value, "***")
+    return type(error)(message, hint=error.hint)

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote
 
-from tidegate.adapters.platform.docker.labels import instance_labels
-from tidegate.model.desired import InstanceGoal
+from tidegate.adapters.platform.docker.labels import instance_labels, task_labels
+from tidegate.model.desired import InstanceGoal, TaskGoal
 from tidegate.model.errors import UsageError
 from tidegate.model.release import AgentKey
 from tidegate.model.workload import HealthCheck, Mount, MountKind, PublishedPort, Resources, Workload
@@ -66,9 +66,26 @@ def create_body(key: AgentKey, goal: InstanceGoal, placement: Placement) -> dict
     return _without_blanks(body)
 
 
-def environment(key: AgentKey, goal: InstanceGoal, placement: Placement) -> dict[str, str]:
+def task_body(key: AgentKey, goal: TaskGoal, placement: Placement) -> dict[str, Any]:
+    """The request body for a task: as an instance's, on our network without a fixed address, and never restarted."""
+    workload = goal.workload
+    body: dict[str, Any] = {
+        "Image": placement.image,
+        "Labels": task_labels(key, goal),
+        "Env": [f"{name}={value}" for name, value in sorted(environment(key, goal, placement).items())],
+        "Cmd": None if workload.command is None else list(workload.command),
+        "Entrypoint": None if workload.entrypoint is None else list(workload.entrypoint),
+        "User": workload.user,
+        "WorkingDir": workload.working_dir,
+        "Healthcheck": {"Test": ["NONE"]},
+        "HostConfig": {**host_config(workload, placement), "RestartPolicy": restart_policy("no")},
+    }
+    return _without_blanks(body)
+
+
+def environment(key: AgentKey, goal: InstanceGoal | TaskGoal, placement: Placement) -> dict[str, str]:
     """Variables of the container: the workload's, then the secrets, then Tidegate's own (which win)."""
-    workload, revision = goal.revision.workload, goal.revision
+    workload, revision = goal.workload if isinstance(goal, TaskGoal) else goal.revision.workload, goal.revision
     variables = {**workload.environment, **placement.secrets}
     theirs = variables.get(OTEL, placement.image_attributes)
     ours = {

@@ -1,7 +1,7 @@
 """Pure planners of the memory platform and its gateway."""
 
-from tidegate.model.desired import Desired, Run
-from tidegate.model.diff import UP, diff_instances, routed_addresses
+from tidegate.model.desired import Desired
+from tidegate.model.diff import UP, diff_instances, may_be_made, routed_addresses
 from tidegate.model.observation import ImageState, Observation
 from tidegate.model.operation import (
     ApplyRoutes,
@@ -30,7 +30,7 @@ def plan_instances(desired: Desired, observed: Observation) -> tuple[PlatformOpe
     plan += [
         CreateInstance(desired.key, goal, goal.because)
         for goal in diff.missing
-        if goal.run is Run.RUNNING and seen.get(goal.revision.release.image.reference) is ImageState.PRESENT
+        if may_be_made(goal) and seen.get(goal.revision.release.image.reference) is ImageState.PRESENT
     ]
     plan += [StartInstance(goal.name, f"it is {instance.state}") for goal, instance in diff.to_start]
     plan += [

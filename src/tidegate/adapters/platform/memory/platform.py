@@ -44,7 +44,7 @@ class MemoryPlatform:
         if not world.reachable:
             return Observation(world.now, reachable=False, detail="switched off")
         images = tuple(
-            ObservedImage(i.reference, ImageState.PRESENT, i.config_digest)
+            ObservedImage(i.reference, ImageState.PRESENT, i.config_digest, "", *world.labels(i.reference))
             if world.images.get(i.reference, "present") == "present"
             else ObservedImage(i.reference, ImageState.FAILED, detail=world.images[i.reference])
             for i in desired.images
@@ -54,9 +54,10 @@ class MemoryPlatform:
         images += tuple(ObservedImage(i.reference, ImageState.ABSENT) for i in gone)
         images += tuple(ObservedImage(i.reference, ImageState.PRESENT, i.config_digest) for i in there)
         mine = [c for c in world.containers.values() if c.key == desired.key]
-        return Observation(world.now, images=images, instances=tuple(self._observed(c) for c in mine))
+        read = {goal.name for goal in desired.instances if goal.log_lines}
+        return Observation(world.now, images=images, instances=tuple(self._observed(c, c.name in read) for c in mine))
 
-    def _observed(self, container: Container) -> ObservedInstance:
+    def _observed(self, container: Container, read: bool) -> ObservedInstance:
         world = self.world
         running = container.state is InstanceState.RUNNING
         return ObservedInstance(
@@ -70,8 +71,13 @@ class MemoryPlatform:
             exit_code=container.exit_code,
             oom_killed=container.oom_killed,
             restart_count=container.restart_count,
-            last_log=(f"{container.name} exited with {container.exit_code}",) if container.exit_code else (),
+            last_log=self._log(container, read),
         )
+
+    def _log(self, container: Container, read: bool) -> tuple[str, ...]:
+        written = self.world.behaviour(container).log if read and container.state is InstanceState.RUNNING else ()
+        exited = (f"{container.name} exited with {container.exit_code}",) if container.exit_code else ()
+        return written + exited
 
     def plan(self, desired: Desired, observed: Observation) -> tuple[PlatformOperation, ...]:
         """Pure."""

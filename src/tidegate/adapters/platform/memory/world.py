@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.adapters.platform.memory.requests import Request, revision_of
-from tidegate.model.desired import RouteGoal
+from tidegate.model.desired import RouteGoal, TaskGoal
 from tidegate.model.heartbeat import AgentStatus, Heartbeat
 from tidegate.model.observation import LATENCY_BOUNDS_MS, InstanceState, Traffic
 from tidegate.model.operation import Operation
@@ -18,7 +18,8 @@ from tidegate.model.release import AgentKey, Revision
 class Behaviour:
     """How every instance of one version behaves. Times are seconds after its start; None means never.
 
-    It reports every `heartbeat_s` seconds (0: not at all), and no more once `quiet_after_s` have passed.
+    It reports every `heartbeat_s` seconds (0: not at all), and no more once `quiet_after_s` have passed. `log` is what
+    it writes at its start; `label` what its image's label dev.tidegate.breaking says, `version` what its version label.
     """
 
     ready_after_s: float | None = 0.3
@@ -33,6 +34,33 @@ class Behaviour:
     heartbeat_s: float = 0.0
     quiet_after_s: float | None = None
     failing_after_s: float | None = None
+    log: tuple[str, ...] = ()
+    label: str = ""
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Deed:
+    """How a task turns out: after how many seconds, with which exit code and lines.
+
+    `vanishes`: its container is gone as soon as it was started. `refused`: it cannot be made ready.
+    """
+
+    seconds: float = 0.4
+    exit_code: int = 0
+    log: tuple[str, ...] = ("done",)
+    vanishes: bool = False
+    refused: str = ""
+
+
+@dataclass
+class Job:
+    """One task. It never starts twice."""
+
+    key: AgentKey
+    goal: TaskGoal
+    started_at: float | None = None
+    stopped: bool = False
 
 
 @dataclass
@@ -71,8 +99,8 @@ class World:
 
     `rates` are requests a second on ports that have their own, such as a preview's.
 
-
-    `hear` gets every heartbeat but those of the `muted` instances.
+    `hear` gets every heartbeat but those of the `muted` instances. `deeds` says how tasks turn out, by the name's part
+    before "-r"; `jobs` are the tasks that are there, `runs` the names of all that were ever started.
     """
 
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
@@ -92,10 +120,18 @@ class World:
     on_call: Callable[[str, Operation], None] = lambda when, operation: None
     hear: Callable[[Heartbeat], object] = lambda heartbeat: None
     muted: set[str] = field(default_factory=set)
+    deeds: Mapping[str, Deed] = field(default_factory=dict)
+    jobs: dict[str, Job] = field(default_factory=dict)
+    runs: list[str] = field(default_factory=list)
 
     def behaviour(self, container: Container) -> Behaviour:
         """How this container's version behaves."""
         return self.behaviours.get(container.revision.release.version, Behaviour())
+
+    def labels(self, reference: str) -> tuple[str, str]:
+        """What an image's labels say: its version, and whether it breaks. Its tag is the version that behaves."""
+        behaviour = self.behaviours.get(reference.rpartition(":")[2], Behaviour())
+        return behaviour.version, behaviour.label
 
     def age(self, container: Container) -> float:
         """Seconds since its last start."""
