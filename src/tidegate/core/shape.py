@@ -3,13 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-<<<<<<< HEAD
-from tidegate.core import beside, cleanup, strategies
-from tidegate.core.healing import held_back, leaving, restart_of
-=======
 from tidegate.core import beside, cleanup, hooks, strategies, tasks
 from tidegate.core.healing import held_back, restart_of
->>>>>>> inplace
 from tidegate.core.routing import Beside, Share, routes
 from tidegate.core.strategies import Shape
 from tidegate.core.view import View, effective_phase
@@ -109,10 +104,7 @@ def _goals(state: AgentState, facts: Facts, shape: Shape) -> Iterator[InstanceGo
             if name in present:
                 warm = going.is_warm(facts.now)
                 because = "kept warm for the way back" if warm else "finishing the requests it has"
-<<<<<<< HEAD
-                yield going.revision, name, Run.RUNNING, because
-=======
-                yield InstanceGoal(name, leaving.revision, because=because)
+                yield InstanceGoal(name, going.revision, because=because)
 
 
 def _candidates(state: AgentState, rollout: Rollout, facts: Facts, shape: Shape) -> Iterator[InstanceGoal]:
@@ -135,7 +127,6 @@ def _candidates(state: AgentState, rollout: Rollout, facts: Facts, shape: Shape)
         for name in candidate_names(rollout, facts):
             if name not in made:
                 yield InstanceGoal(name, revision, because=because)
->>>>>>> inplace
 
 
 def _shares(state: AgentState, facts: Facts) -> list[Share]:
