@@ -122,8 +122,8 @@ class Toolbox:
             NoticeSender(Secrets(folder, self.environ), self.environ),
             tasks,
         )
-        secrets = (file_of(self.location()) or Path(locate({}))).parent / "secrets"
-        return DockerSite(ports, platform, gateway, docker, secrets)
+        kept = (file_of(self.location()) or Path(locate({}))).parent / "secrets"
+        return DockerSite(ports, platform, gateway, docker, kept)
 
     def _centre(self, books: "Books", network: "NetworkAddress", port: int) -> "Centre":
         """The control centre. Its server is loaded when it begins to listen."""

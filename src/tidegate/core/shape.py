@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from tidegate.core import beside, cleanup, hooks, strategies, tasks
-from tidegate.core.healing import held_back, restart_of
+from tidegate.core.healing import held_back, leaving, restart_of
 from tidegate.core.routing import Beside, Share, routes
 from tidegate.core.strategies import Shape
 from tidegate.core.view import View, effective_phase
