@@ -193,7 +193,7 @@ def test_the_plan_of_a_takeover_states_its_downtime() -> None:
     adoption = Adoption("web", "id", Image("reg/shop:1"), workload, {"TOKEN": "hunter2"}, ("CpusetCpus 0-1",))
     lines = explain(adoption, KEY, (Route(80, 8080),))
     assert lines == (
-        "container web (reg/shop:1) becomes shop.prod.r1.0; it is not restarted",
+        "container web (reg/shop:1) becomes shop.prod.r1.1; it is not restarted",
         "kept as secrets in files, not in the state: TOKEN",
         "not carried over: CpusetCpus 0-1",
         "port 80 is published by web itself; the gateway takes it at the first release, once that container has "
