@@ -1,4 +1,4 @@
-"""Keeps the metric sources of a rollout going: a task and deadlines for each, never in the way of the sampler or the loop.
+"""Keeps a rollout's metric sources going: a task and deadlines for each, never in the way of the sampler or the loop.
 
 What they said last is handed to the sampler once a second. A source that is down, slow or silent is named with its
 reason; so is a single metric that has no value for the candidate.

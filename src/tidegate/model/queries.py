@@ -132,7 +132,7 @@ def check_promql(text: str) -> None:
     """Placeholders that are known, brackets that close. The rest only the Prometheus can tell."""
     for name in placeholders(text):
         if name not in PLACEHOLDERS:
-            raise ValueError(f"{{{{{name}}}}} is unknown: write {', '.join('{{%s}}' % one for one in PLACEHOLDERS)}")
+            raise ValueError(f"{{{{{name}}}}} is unknown: write {', '.join(PLACEHOLDERS)}")
     depth: list[str] = []
     plain = re.sub(r"\{\{.*?\}\}", "", text)
     plain = re.sub(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`[^`]*`', "", plain)
