@@ -20,7 +20,7 @@ from tidegate.adapters.metrics.prometheus import Prometheus
 from tidegate.adapters.metrics.scrape import Scrape
 from tidegate.adapters.metrics.stats import Stats
 
-from tests.engine import Engine as TestEngine
+from tests.engine import Engine as PrivateEngine
 from tidegate.adapters.platform.docker.client import Engine
 from tidegate.control.centre import Centre
 from tidegate.control.registry import Registry
@@ -159,7 +159,7 @@ async def test_without_instances_there_is_no_value_and_no_error(kind: OriginKind
 # -- the agents' own /metrics
 
 EXPOSED = """
-# TYPE mails counter
+# TYPE mails_total counter
 mails_total{{result="ok"}} {ok}
 mails_total{{result="failed"}} {failed}
 # TYPE queue gauge
@@ -346,7 +346,7 @@ async def test_prometheus_instant_range_staleness_and_death(prometheus: Callable
 
 async def test_prometheus_partial_data_and_strange_answers() -> None:
     async with served() as server:
-        url = f"http://user-name@127.0.0.1:{server.port}"
+        url = f"http://127.0.0.1:{server.port}/prefix"
         origin = Origin(
             "p", OriginKind.PROMETHEUS, url=url, token=SecretRef("p token", "environment", "T"), timeout_s=1.0
         )
@@ -363,7 +363,6 @@ async def test_prometheus_partial_data_and_strange_answers() -> None:
             with pytest.raises(MetricError, match=str(status)) as caught:
                 await source.read(NOBODY, (Question("m", "up"),))
             assert "s3cret" not in caught.value.message
-            assert "user-name" not in caught.value.message
         server.delay_s = 3.0
         with pytest.raises(MetricError, match="did not answer within"):
             await source.read(NOBODY, (Question("m", "up"),))
@@ -421,7 +420,7 @@ async def test_heartbeats_tell_of_gaps_and_of_failing() -> None:
 
 
 @asynccontextmanager
-async def on(engine: TestEngine) -> AsyncIterator[Engine]:
+async def on(engine: PrivateEngine) -> AsyncIterator[Engine]:
     client = Engine(engine.url)
     try:
         yield client
@@ -433,7 +432,7 @@ BUSYBOX = "tidegate/base-busybox"
 
 
 @pytest.mark.engine
-async def test_stats_measure_cpu_and_memory_of_the_limit(engine: TestEngine) -> None:
+async def test_stats_measure_cpu_and_memory_of_the_limit(engine: PrivateEngine) -> None:
     limits = {"Memory": 64 << 20, "NanoCpus": 500_000_000}
     busy = engine.run(BUSYBOX, "sh", "-c", "while :; do :; done", HostConfig=limits)
     fill = "dd if=/dev/zero of=/fill/x bs=1M count=32; sleep 600"
@@ -442,9 +441,9 @@ async def test_stats_measure_cpu_and_memory_of_the_limit(engine: TestEngine) -> 
     async with on(engine) as client:
         source = Stats(client)
         cpu, memory = Question("cpu", "cpu_share"), Question("memory", "memory_share")
-        reading = await until(source, subject, cpu, lambda one: one.values.get("cpu", {}).get(1, 0) > 0.5)
+        reading = await until(source, subject, cpu, lambda one: one.values.get("cpu", {}).get(1, 0) > 0.2)
         assert reading.values["cpu"][1] < 1.3
-        assert reading.values["cpu"][2] < 0.5
+        assert reading.values["cpu"][2] < 0.2
         reading = await until(source, subject, memory, lambda one: one.values.get("memory", {}).get(2, 0) > 0.45)
         assert 0.45 < reading.values["memory"][2] < 0.75
         assert reading.values["memory"][1] < 0.3
@@ -456,7 +455,7 @@ async def test_stats_measure_cpu_and_memory_of_the_limit(engine: TestEngine) -> 
 
 
 @pytest.mark.engine
-async def test_logs_count_patterns_and_levels(engine: TestEngine) -> None:
+async def test_logs_count_patterns_and_levels(engine: PrivateEngine) -> None:
     quiet = engine.run(BUSYBOX, "sh", "-c", "while :; do echo all is well; sleep 0.2; done")
     json_line = """while :; do echo '{"level":"error","msg":"no ERROR"}'; echo '{"level":30}'; sleep 0.2; done"""
     loud = engine.run(BUSYBOX, "sh", "-c", json_line)
@@ -477,7 +476,7 @@ async def test_logs_count_patterns_and_levels(engine: TestEngine) -> None:
 
 
 @pytest.mark.engine
-async def test_an_engine_that_is_away_is_named_and_comes_back(fresh_engine: TestEngine) -> None:
+async def test_an_engine_that_is_away_is_named_and_comes_back(fresh_engine: PrivateEngine) -> None:
     fresh_engine.load(BUSYBOX)
     one = fresh_engine.run(BUSYBOX, "sleep", "600", HostConfig={"Memory": 64 << 20})
     subject = Subject(KEY, (2,), (instance(2, one),))

@@ -65,8 +65,8 @@ def read_origin(name: str, record: Record, context: Context) -> Origin | None:
         return None
     if "password" in record and "token" in record:
         context.error(record.at("token"), "password and token are both given", "keep one of the two")
-    if "url" in record and urlsplit(record["url"]).password is not None:
-        context.error(record.at("url"), "a password in the clear", "give user, and password: {environment: NAME}")
+    if "@" in _authority(record.get("url", "")):
+        context.error(record.at("url"), "credentials in the address", "give user, and password: {environment: NAME}")
     default = Origin(name, kind, period_s=5.0 if kind is OriginKind.PROMETHEUS else 1.0)
     return Origin(
         name=name,
@@ -84,6 +84,13 @@ def read_origin(name: str, record: Record, context: Context) -> Origin | None:
         range_s=record.get("range", 0.0),
         reduce=Reduce(record.get("reduce", default.reduce)),
     )
+
+
+def _authority(url: str) -> str:
+    try:
+        return urlsplit(url).netloc
+    except ValueError:
+        return ""
 
 
 def _reference(name: str, key: str, record: Record) -> SecretRef | None:

@@ -24,6 +24,7 @@ class Scrape:
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self._web = Web(origin.timeout_s * 0.9)
+        self._now = 0.0
         self._counters: dict[tuple[str, str, Selector], Counter] = {}
 
     async def read(self, subject: Subject, questions: Sequence[Question]) -> Reading:
@@ -47,6 +48,7 @@ class Scrape:
                 per_revision.setdefault(instance.revision, []).append((instance, answer))
         if errors and not per_revision:
             raise errors[0][1]
+        self._now = time.monotonic()
         values = {
             metric: {
                 revision: value
@@ -95,7 +97,7 @@ class Scrape:
         if not cumulative:
             return value
         counter = self._counters.setdefault((instance.id, question.metric, selector), Counter())
-        counter.add(time.monotonic(), value, question.interval_s)
+        counter.add(self._now, value, question.interval_s)
         return counter.rate()
 
     def _forget(self, running: set[str]) -> None:
@@ -117,6 +119,7 @@ def find(text: str, wanted: Sequence[Selector]) -> Found:
         for sample in family.samples:
             ends = ("_bucket", "_count", "_sum")
             grows = family.type == "counter" or (family.type in ("histogram", "summary") and sample.name.endswith(ends))
+            grows = grows or (family.type in ("unknown", "untyped") and sample.name.endswith("_total"))
             for selector in wanted:
                 if selector.fits(sample.name, sample.labels):
                     found[selector] = (found.get(selector, (0.0, grows))[0] + sample.value, grows)
