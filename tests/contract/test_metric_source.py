@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+
+from tests.engine import Engine as PrivateEngine
 from tidegate.adapters.metrics.file import Recorded
 from tidegate.adapters.metrics.heartbeat import HeartbeatSource
 from tidegate.adapters.metrics.logs import Logs
 from tidegate.adapters.metrics.prometheus import Prometheus
 from tidegate.adapters.metrics.scrape import Scrape
 from tidegate.adapters.metrics.stats import Stats
-
-from tests.engine import Engine as PrivateEngine
 from tidegate.adapters.platform.docker.client import Engine
 from tidegate.control.centre import Centre
 from tidegate.control.registry import Registry
