@@ -46,7 +46,7 @@ ENDED = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILE
 
 
 class PauseKind(StrEnum):
-    """Who asked for a pause: a step of the strategy, a person, the analysis, a metric source that is down, a gate, a freeze
+    """Who asked for a pause: a step of the strategy, a person, the analysis, a source that is down, a gate, a freeze
     window, the switch, a release that breaks what runs, or a task."""
 
     STEP = "step"
