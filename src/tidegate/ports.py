@@ -5,7 +5,7 @@ All coroutines bound their own waiting and raise model.errors; none of them retr
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from tidegate.model.decision import Decision
@@ -13,6 +13,7 @@ from tidegate.model.desired import Desired
 from tidegate.model.event import Event
 from tidegate.model.heartbeat import Listening, Pulse
 from tidegate.model.intent import Answer, Intent
+from tidegate.model.metering import Origin, Question, Reading, Subject
 from tidegate.model.observation import Block, Observation, ObservedGateway, ObservedTask, Traffic
 from tidegate.model.operation import GatewayOperation, PlatformOperation, TaskOperation
 from tidegate.model.policy import Endpoint
@@ -100,12 +101,20 @@ class Gateway(Protocol):
 
 
 class MetricSource(Protocol):
-    """Where measurements other than the gateway's own come from."""
+    """Where measurements other than the gateway's own come from: one of it for each rollout that asks."""
 
-    name: str
+    async def read(self, subject: Subject, questions: Sequence[Question]) -> Reading:
+        """Values as of now, for as many of the questions and revisions as there is data.
 
-    async def sample(self, key: AgentKey, revisions: Sequence[int]) -> dict[str, dict[int, float]]:
-        """Current values: metric -> revision -> value. Raises TidegateError when the source is down."""
+        Whoever asks bounds the time, and asks again every second or few. Raises TidegateError when the source is down.
+        """
+
+    async def close(self) -> None:
+        """Let go of connections and of whatever reads along."""
+
+
+OpenSource = Callable[[Origin], MetricSource]
+"""Makes the source of an origin; nothing is connected yet."""
 
 
 class Store(Protocol):

@@ -85,6 +85,7 @@ class Toolbox:
     def _docker_site(self, books: "Books", environment: "Environment", folder: Path) -> "Site":
         from tidegate.adapters.gateway.container import Options
         from tidegate.adapters.gateway.envoy import EnvoyGateway, Writer
+        from tidegate.adapters.metrics.opening import Opener
         from tidegate.adapters.notify.notifier import NoticeSender
         from tidegate.adapters.platform.docker.client import Engine
         from tidegate.adapters.platform.docker.options import DockerOptions
@@ -119,8 +120,9 @@ class Toolbox:
             heartbeats,
             books.switches,
             books.outbox,
-            NoticeSender(Secrets(folder, self.environ), self.environ),
+            NoticeSender(secrets, self.environ),
             tasks,
+            Opener(platform.engine, secrets, folder, heartbeats),
         )
         kept = (file_of(self.location()) or Path(locate({}))).parent / "secrets"
         return DockerSite(ports, platform, gateway, docker, kept)

@@ -57,6 +57,7 @@ class Controller:
             await _end({keeper, looker, stopped, *hearing, *self._tasks})
             for loop in self._loops.values():
                 await loop.sampler.save()
+                await loop.metering.end()
             if self._teller is not None:
                 await self._teller.finish(NOTICES_S)
                 silent.set()
@@ -136,8 +137,8 @@ class Controller:
             clock = self._ports.clock
             due = clock.now()
             while not stop.is_set():
-                if loop.takes_traffic:
-                    await loop.sampler.sample()
+                if loop.measures:
+                    await loop.sample()
                     loop.nudge()
                 due = max(due + PERIOD_S, clock.now())
                 await clock.sleep(due - clock.now() if due > clock.now() else PERIOD_S)

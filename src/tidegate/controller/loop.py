@@ -11,6 +11,7 @@ from tidegate.controller.executor import Done, Executor
 from tidegate.controller.hearing import Hearing
 from tidegate.controller.lease import Lease
 from tidegate.controller.logwatch import LogWatch
+from tidegate.controller.metering import NOTHING, Metering
 from tidegate.controller.sampler import Sampler
 from tidegate.core import cleanup, monitor
 from tidegate.core.rollout import decide
@@ -30,7 +31,19 @@ from tidegate.model.operation import (
 )
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
-from tidegate.ports import Clock, Gateway, Heartbeats, Journal, Notifier, Outbox, Platform, Store, Switches, Tasks
+from tidegate.ports import (
+    Clock,
+    Gateway,
+    Heartbeats,
+    Journal,
+    Notifier,
+    OpenSource,
+    Outbox,
+    Platform,
+    Store,
+    Switches,
+    Tasks,
+)
 
 QUICK_S = 0.1
 BUSY_S = 0.5
@@ -53,6 +66,7 @@ class Ports:
     outbox: Outbox | None = None
     notifier: Notifier | None = None
     tasks: Tasks | None = None
+    sources: OpenSource | None = None
 
 
 @dataclass(frozen=True)
@@ -76,6 +90,7 @@ class AgentLoop:
     def __init__(self, key: AgentKey, ports: Ports, lease: Lease) -> None:
         self.key = key
         self.sampler = Sampler(key, ports.gateway, ports.journal, ports.clock)
+        self.metering = Metering(key, ports.sources, ports.clock)
         self._ports = ports
         self._lease = lease
         self._executor = Executor(ports.platform, ports.gateway, ports.tasks, ports.clock, lease)
@@ -113,6 +128,7 @@ class AgentLoop:
         saved = await self._persist(state, decision, blocks)
         if saved:
             self._state, self._desired = decision.state, decision.desired
+            self.metering.follow(decision.state, observed)
             done = await self._act(traffic, instances)
             await self._tell(done)
         else:
@@ -271,9 +287,14 @@ class AgentLoop:
         self._state = None
 
     @property
-    def takes_traffic(self) -> bool:
-        """Whether there is traffic to sample."""
-        return bool(self._desired.routes)
+    def measures(self) -> bool:
+        """Whether there is anything to sample."""
+        return bool(self._desired.routes) or self.metering.active
+
+    async def sample(self) -> None:
+        """Take one block of what there is to measure now."""
+        metered = self.metering.now() if self.metering.active else NOTHING
+        await self.sampler.sample(metered, routed=bool(self._desired.routes))
 
     def _pause(self, turn: Turn) -> float:
         """How long to wait at most before looking again."""

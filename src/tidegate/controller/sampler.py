@@ -2,7 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
+from tidegate.controller.metering import NOTHING, Metered
 from tidegate.model.errors import TidegateError
+from tidegate.model.metering import GATEWAY
 from tidegate.model.observation import Block, Traffic
 from tidegate.model.release import AgentKey
 from tidegate.ports import Clock, Gateway, Journal
@@ -25,16 +27,19 @@ class Sampler:
         self._fresh: list[Block] = []
         self._unsaved: list[Block] = []
 
-    async def sample(self) -> Block:
-        """Take one block: what happened since the last one."""
+    async def sample(self, metered: Metered = NOTHING, *, routed: bool = True) -> Block:
+        """Take one block: what happened since the last one, and what other sources say as of now."""
         now = self._clock.now()
+        traffic: dict[int, Traffic] = {}
+        missing = dict(metered.missing)
         try:
-            counters = await self._gateway.counters(self._key)
-            traffic = _increments(self._last, counters) if self._last is not None else {}
-            self._last = counters
-            block = Block(now, max(now - self._last_at, 0.0), traffic)
+            if routed:
+                counters = await self._gateway.counters(self._key)
+                traffic = _increments(self._last, counters) if self._last is not None else {}
+                self._last = counters
         except TidegateError as error:
-            block = Block(now, max(now - self._last_at, 0.0), missing={"gateway": error.message})
+            missing[GATEWAY] = error.message
+        block = Block(now, max(now - self._last_at, 0.0), traffic, metered.values, missing)
         self._last_at = now
         self._fresh = [*self._fresh, block][-MOST_WAITING:]
         self._unsaved.append(block)

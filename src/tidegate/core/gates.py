@@ -6,7 +6,7 @@ Rollbacks, aborts and undos always may: nothing here ever looks at a way back.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidegate.core import approval, strategies
+from tidegate.core import analysis, approval, strategies
 from tidegate.core.calendar import frozen, local, next_change
 from tidegate.core.moves import Move, Note
 from tidegate.core.view import View
@@ -97,6 +97,8 @@ def over(view: View) -> str:
         return ""
     if hold.kind is PauseKind.ALL:
         return "" if view.facts.paused else "the switch for everything is off again"
+    if hold.kind is PauseKind.SOURCE:
+        return "" if analysis.down(view.rollout) else f"every metric source answers again (it was: {hold.because})"
     return f"the pause is over: {hold.because}" if hold.until is not None and view.now >= hold.until else ""
 
 

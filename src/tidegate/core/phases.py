@@ -6,7 +6,7 @@ from dataclasses import replace
 from tidegate.core import analysis, faults, gates, hooks, strategies, swap
 from tidegate.core.alarm import turn_back
 from tidegate.core.moves import Move, Note, note, shift, weight_event
-from tidegate.core.strategies import Advance, Done, Stay, Wait
+from tidegate.core.strategies import Advance, Done, Progress, Stay, Wait
 from tidegate.core.view import View
 from tidegate.model.observation import ImageState
 from tidegate.model.rollout import Hold, PauseKind, Phase
@@ -67,7 +67,10 @@ def _progressing(view: View) -> Move | Note:
         return by_hand
     if view.waited > rollout.strategy.progress_deadline_s:
         return stuck(view, rollout.strategy.progress_deadline_s)
-    match strategies.progress(view):
+    answer = strategies.progress(view)
+    if blind := _blind(view, answer):
+        return blind
+    match answer:
         case Stay(because):
             return note(view, because)
         case Wait(hold):
@@ -78,6 +81,21 @@ def _progressing(view: View) -> Move | Note:
             return shift(view, weight, because)
         case Advance(because):
             return Note(replace(rollout, cursor=rollout.cursor + 1, cursor_since=view.now, because=because))
+
+
+def _blind(view: View, answer: Progress) -> Move | None:
+    """Hold while a metric source is down, wherever more traffic or the end of a watch would follow; then go on."""
+    match answer:
+        case Advance(_, weight):
+            waits = weight > view.rollout.weight > 0
+        case Done():
+            waits = not view.first
+        case Wait(hold):
+            waits = hold.kind is PauseKind.ANALYSIS
+        case _:
+            waits = False
+    down = analysis.down(view.rollout) if waits and not view.rollout.approved_by else ""
+    return Move(Phase.PAUSED, f"held: {down}", hold=Hold(PauseKind.SOURCE, Phase.PROGRESSING, down)) if down else None
 
 
 def _prove(view: View, because: str) -> Move | Note:
@@ -169,6 +187,8 @@ def _baking(view: View) -> Move | Note:
         proof = verdict.because if verdict and verdict.outcome is Outcome.PASS else _other_proof(view)
         return Move(Phase.PROMOTED, f"revision {rollout.candidate.title} is promoted: {proof}")
     assert verdict is not None
+    if down := analysis.down(rollout):
+        return Move(Phase.PAUSED, f"held: {down}", hold=Hold(PauseKind.SOURCE, Phase.BAKING, down))
     because = f"inconclusive after baking for {rollout.bake_s:g} s: {verdict.because}"
     return Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, Phase.BAKING, because))
 

@@ -157,6 +157,12 @@ class NoticeError(TidegateError):
         self.gone = gone
 
 
+class MetricError(TidegateError):
+    """A metric source does not answer, or not in a way that can be believed. The message names no secret."""
+
+    code = "metric"
+
+
 class BuildError(TidegateError):
     """An image could not be built; the last lines of the build are in the message."""
 

@@ -194,7 +194,7 @@ class Block:
     """What was measured in one second (or one gap, with its duration), ending at `at` (unix seconds).
 
     `traffic` and `values` are by revision; `values` holds other sources' metrics by name. `missing` names sources that
-    did not answer, with the reason: no data is inconclusive.
+    did not answer, or `source/metric` where only one metric has no data, with the reason: no data is inconclusive.
     """
 
     at: float

@@ -46,12 +46,13 @@ ENDED = frozenset({Phase.PROMOTED, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILE
 
 
 class PauseKind(StrEnum):
-    """Who asked for a pause: a step of the strategy, a person, the analysis, a gate, a freeze window, the switch, a
-    release that breaks what runs, or a task."""
+    """Who asked for a pause: a step of the strategy, a person, the analysis, a source that is down, a gate, a freeze
+    window, the switch, a release that breaks what runs, or a task."""
 
     STEP = "step"
     PERSON = "person"
     ANALYSIS = "analysis"
+    SOURCE = "source"
     GATE = "gate"
     FREEZE = "freeze"
     ALL = "all"

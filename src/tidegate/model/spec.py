@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tidegate.model.metering import Origin
 from tidegate.model.monitor import MONITOR, Check
 from tidegate.model.policy import Gate, Policy
 from tidegate.model.traffic import Match, Preview, Sticky
@@ -260,11 +261,15 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True)
 class Analysis:
-    """What is watched while a rollout runs and bakes. In mode observe verdicts are told, and act on nothing."""
+    """What is watched while a rollout runs and bakes. In mode observe verdicts are told, and act on nothing.
+
+    `sources` are the metric sources that are declared; of other kinds than these, a metric may name one by its kind.
+    """
 
     metrics: tuple[ThresholdMetric, ...] = (COLLAPSE,)
     sequential: Sequential | None = Sequential()
     mode: Mode = Mode.ACT
+    sources: tuple[Origin, ...] = ()
 
 
 @dataclass(frozen=True)

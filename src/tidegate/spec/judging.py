@@ -1,6 +1,8 @@
 """Analysis and rollback: shapes and what they become."""
 
+from tidegate.model import queries
 from tidegate.model.expressions import holds
+from tidegate.model.metering import Origin
 from tidegate.model.spec import (
     GATEWAY_QUERIES,
     Analysis,
@@ -16,7 +18,9 @@ from tidegate.spec.context import Context, did_you_mean
 from tidegate.spec.kinds import choice, duration, flag, free, number, text, whole
 from tidegate.spec.policy import MONITOR_TABLE
 from tidegate.spec.scalars import duration_text
-from tidegate.spec.shapes import INVALID, Key, ListOf, Object, Record, own
+from tidegate.spec.shapes import INVALID, Key, ListOf, MapOf, Object, Record, own
+from tidegate.spec.sources import NAME as SOURCE_NAME
+from tidegate.spec.sources import SOURCE, check_name, check_queries, read_origin
 
 
 def _condition(written: str) -> str:
@@ -58,7 +62,12 @@ def _metric(record: Record, context: Context) -> object:
     )
 
 
-_QUERY_DOC = f"What to measure. The gateway knows {', '.join(GATEWAY_QUERIES)} (milliseconds)."
+_QUERY_DOC = (
+    f"What to measure. The gateway knows {', '.join(GATEWAY_QUERIES)} (milliseconds); "
+    f"stats {', '.join(queries.STATS)}; heartbeat {', '.join(queries.HEARTBEAT)}. "
+    "logs takes a pattern or level>=error (lines a second and instance), "
+    'scrape name{label="value"} or a quotient (counters become rates), prometheus PromQL with {{revision}}.'
+)
 _COUNT = whole(0, 1_000_000)
 METRIC = Object(
     "metric",
@@ -67,7 +76,12 @@ METRIC = Object(
         Key(
             "name", text("a name", r"[A-Za-z0-9][A-Za-z0-9_.\-]*", example="errors"), "Name in verdicts.", required=True
         ),
-        Key("source", text("a metric source's name"), "Where it comes from.", "gateway"),
+        Key(
+            "source",
+            text("a metric source's name"),
+            "gateway, stats, logs, scrape, heartbeat, or a name of analysis.sources.",
+            "gateway",
+        ),
         Key(
             "query",
             text("a query"),
@@ -103,7 +117,13 @@ def _analysis(record: Record, context: Context) -> Analysis:
     names = [metric.name for metric in metrics]
     for name in sorted({name for name in names if names.count(name) > 1}):
         context.error(record.at("metrics"), f"two metrics are called {name}", "give each metric its own name")
-    return Analysis(metrics, record.get("sequential"), Mode(record.get("mode", Mode.ACT)))
+    origins: dict[str, Origin] = {
+        name: origin
+        for name, settings in record.get("sources", {}).items()
+        if (origin := read_origin(name, settings, context)) is not None
+    }
+    check_queries(metrics, origins, record, context)
+    return Analysis(metrics, record.get("sequential"), Mode(record.get("mode", Mode.ACT)), tuple(origins.values()))
 
 
 def _sequential(record: Record, context: Context) -> Sequential:
@@ -151,6 +171,12 @@ ANALYSIS = Object(
     (
         Key("metrics", ListOf(METRIC, expected="a list of metrics"), "Thresholds; none by default.", "[]"),
         Key("sequential", SEQUENTIAL, "The sequential engine; {} takes its defaults, absent means off."),
+        Key(
+            "sources",
+            MapOf(SOURCE, "metric source", check_name, SOURCE_NAME),
+            "Metric sources by name; stats, logs, scrape and heartbeat are there without.",
+            "none",
+        ),
         Key("mode", choice(*(item.value for item in Mode)), "observe tells verdicts and acts on nothing.", "act"),
     ),
     build=_analysis,

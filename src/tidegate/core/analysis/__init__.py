@@ -12,7 +12,7 @@ from tidegate.core.analysis import thresholds
 from tidegate.core.analysis.thresholds import GATEWAY_QUERIES
 from tidegate.model.observation import Block
 from tidegate.model.rollout import Rollout
-from tidegate.model.spec import OnFail
+from tidegate.model.spec import Mode, OnFail, Role
 from tidegate.model.verdict import MetricVerdict, Outcome, Verdict
 
 
@@ -68,6 +68,21 @@ def combine(verdicts: Sequence[MetricVerdict]) -> Verdict:
     return Verdict(Outcome.PASS, because, tuple(verdicts))
 
 
+def down(rollout: Rollout) -> str:
+    """Which sources of metrics that act are down, and why; empty when none is, or when nothing acts."""
+    acting = {
+        m.name: m for m in rollout.analysis.metrics if m.role is not Role.OBSERVE and m.on_fail is not OnFail.NOTIFY
+    }
+    if rollout.analysis.mode is Mode.OBSERVE:
+        return ""
+    found = {
+        f"{acting[state.metric].source} ({state.window_missing})": None
+        for state in rollout.metrics
+        if state.metric in acting and state.window_missing
+    }
+    return f"no data from metric source {'; '.join(found)}" if found else ""
+
+
 def proven(rollout: Rollout) -> tuple[bool, str]:
     """Whether promotion has its evidence; true where nothing asks for any."""
     rules = rollout.analysis.sequential
@@ -88,4 +103,4 @@ def outlook(rollout: Rollout, seconds: float) -> str:
     return sequential.outlook(rules, rollout.evidence, seconds)
 
 
-__all__ = ["GATEWAY_QUERIES", "begin", "combine", "judge", "outlook", "proven", "take"]
+__all__ = ["GATEWAY_QUERIES", "begin", "combine", "down", "judge", "outlook", "proven", "take"]

@@ -11,6 +11,7 @@ from typing import Any
 from tidegate.core.stats import codec, guard, power, shipped
 from tidegate.core.stats.guard import Guard, GuardPolicy
 from tidegate.core.stats.promotion import PromotionPolicy, clean_requests_needed
+from tidegate.model.metering import GATEWAY
 from tidegate.model.observation import Block, Traffic
 from tidegate.model.spec import Sequential
 from tidegate.model.verdict import MetricVerdict, Outcome
@@ -31,14 +32,14 @@ def begin(sequential: Sequential, past: Sequence[Block], stable: int) -> Kept:
     rules = policy(sequential)
     state = guard.opening(rules)
     for block in past:
-        if block.duration_s > 0 and not block.missing:
+        if block.duration_s > 0 and GATEWAY not in block.missing:
             state = guard.learn(rules, state, block.duration_s, block.traffic.get(stable, Traffic()))
     return codec.to_json(state)
 
 
 def take(sequential: Sequential, kept: Kept, blocks: Sequence[Block], candidate: int, stable: int) -> Kept:
     """Feed new blocks of both. A block that the gateway did not answer for says nothing."""
-    heard = [block for block in blocks if block.duration_s > 0 and not block.missing]
+    heard = [block for block in blocks if block.duration_s > 0 and GATEWAY not in block.missing]
     if not heard:
         return kept
     rules, state = policy(sequential), codec.from_json(Guard, kept)

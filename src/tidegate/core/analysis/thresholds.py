@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from tidegate.model.expressions import holds
+from tidegate.model.metering import GATEWAY
 from tidegate.model.observation import LATENCY_BOUNDS_MS, Block, Traffic
 from tidegate.model.spec import Analysis, Role, ThresholdMetric
 from tidegate.model.verdict import Measurement, MetricState, MetricVerdict, Outcome
 
-GATEWAY = "gateway"
 QUANTILES = {"latency_p50": 0.5, "latency_p90": 0.9, "latency_p95": 0.95, "latency_p99": 0.99}
 GATEWAY_QUERIES = ("error_share", "request_rate", *QUANTILES)
 
@@ -53,10 +53,11 @@ def _ended(metric: ThresholdMetric, state: MetricState) -> bool:
 
 
 def _add(metric: ThresholdMetric, state: MetricState, block: Block, revision: int) -> MetricState:
-    if metric.source in block.missing:
-        return replace(state, window_missing=block.missing[metric.source])
+    missing = block.missing.get(metric.source) or block.missing.get(f"{metric.source}/{metric.name}")
+    if missing:
+        return replace(state, window_missing=missing)
     if metric.source != GATEWAY:
-        value = block.values.get(metric.query, {}).get(revision)
+        value = block.values.get(metric.name, {}).get(revision)
         return state if value is None else replace(state, window_value=value, window_missing="")
     traffic = block.traffic.get(revision, Traffic())
     return replace(
