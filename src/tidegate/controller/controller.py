@@ -92,7 +92,8 @@ class Controller:
                     if key not in self._loops:
                         self._begin(key, stop)
                 for key in await self._ports.store.asked():
-                    self._loops[key].nudge()
+                    if key in self._loops:  # else it was asked since we looked at the keys: its loop begins next time
+                        self._loops[key].nudge()
             await asyncio.sleep(LOOK_S)
 
     def _begin(self, key: AgentKey, stop: asyncio.Event) -> None:
