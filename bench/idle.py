@@ -1,7 +1,8 @@
 """What Tidegate takes while it has nothing to do, and how soon it says its first word.
 
 Both controllers watch one agent of two instances behind the gateway, asked /ready once a second, without requests: the
-temporary one stays with `deploy --wait` at a step that waits for a person, `serve` after the rollout.
+temporary one stays with `deploy --wait` at a step that waits for a person, with the default analysis loaded; `serve`
+after the rollout.
 """
 
 from __future__ import annotations
@@ -37,7 +38,6 @@ strategy:
     steps: [{set_weight: 50}, {pause: {}}]
     bake: 0s
     drain: 5s
-analysis: {metrics: []}
 """
 
 
@@ -97,8 +97,8 @@ def measure() -> list[Row]:
         finally:
             running.stop()
         with host.serving() as serving:
-            done = host.tidegate("promote", "--reason", "bench")
-            until(lambda: host.phase() == "promoted")
+            host.tidegate("abort", "--reason", "bench")
+            until(lambda: host.phase() == "aborted")
             rows += _watched(serving, "tidegate serve, idle")
     return rows
 

@@ -85,15 +85,21 @@ class Controller:
                 self.lease.check()
 
     async def _look_for_work(self, stop: asyncio.Event) -> None:
-        """Start a loop for every agent that there is, and wake the loops that somebody asked something of."""
+        """Start a loop for every agent that there is, and wake the loops that somebody asked something of.
+
+        An agent that is new was asked something, so those that there are need to be read only once.
+        """
+        known = False
         while not stop.is_set():
             with suppress(StoreError):
-                for key in await self._ports.store.keys():
+                keys = () if known else await self._ports.store.keys()
+                asked = await self._ports.store.asked()
+                for key in (*keys, *asked):
                     if key not in self._loops:
                         self._begin(key, stop)
-                for key in await self._ports.store.asked():
-                    if key in self._loops:  # else it was asked since we looked at the keys: its loop begins next time
-                        self._loops[key].nudge()
+                known = True
+                for key in asked:
+                    self._loops[key].nudge()
             await asyncio.sleep(LOOK_S)
 
     def _begin(self, key: AgentKey, stop: asyncio.Event) -> None:
@@ -128,8 +134,7 @@ class Controller:
             due = clock.now()
             while not stop.is_set():
                 if loop.takes_traffic:
-                    await loop.sampler.sample()
-                    loop.nudge()
+                    loop.heard(await loop.sampler.sample())
                 due = max(due + PERIOD_S, clock.now())
                 await clock.sleep(due - clock.now() if due > clock.now() else PERIOD_S)
 

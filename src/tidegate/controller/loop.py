@@ -101,7 +101,8 @@ class AgentLoop:
             done = await self._rescue(state, decision, traffic)
         plan = (*traffic, *instances)
         self.settled = saved and not decision.state.draining(facts.now) and self._executor.hopeless(plan)
-        self._news.set()
+        if plan or self.settled:
+            self._news.set()
         return Turn(decision, plan, tuple(done), saved)
 
     async def _remembered(self, state: AgentState, fresh: tuple[Block, ...]) -> tuple[Block, ...]:
@@ -210,6 +211,13 @@ class AgentLoop:
                 await self._news.wait()
         self._news.clear()
 
+    def heard(self, block: Block) -> None:
+        """A block was measured: take the next turn now where it can change the decision."""
+        rollout = self._state.active if self._state else None
+        silent = not block.missing and not any(traffic.requests for traffic in block.traffic.values())
+        if rollout is not None and not (silent and rollout.phase is Phase.PAUSED):
+            self.nudge()
+
     def nudge(self) -> None:
         """There is something to look at: take the next turn now."""
         self._nudged.set()
@@ -229,6 +237,7 @@ class AgentLoop:
             return STORE_PAUSE_S
         if turn.plan or turn.decision.events:
             return QUICK_S
-        pause = BUSY_S if turn.decision.state.active else IDLE_S
+        rollout = turn.decision.state.active
+        pause = BUSY_S if rollout and rollout.phase is not Phase.PAUSED else IDLE_S
         wake = turn.decision.wake_at
         return pause if wake is None else max(QUICK_S, min(pause, wake - self._ports.clock.now()))

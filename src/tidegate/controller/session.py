@@ -23,6 +23,8 @@ from tidegate.model.rollout import AgentState
 from tidegate.ports import LeaseStore
 
 LOOK_S = 0.1
+LOOK_CALM_S = 0.5
+"""While we decide ourselves, our own controller tells what happens; looking is for the rest."""
 LOOK_WHOLE_S = 1.0
 """Every change of phase or weight is an event; the state is read whole when there was one, and this often anyway."""
 TRY_AGAIN_S = 1.0
@@ -70,7 +72,7 @@ class Session:
     ) -> AgentState | None:
         """Run (or watch) until the condition holds. Raises TimeoutError after `timeout_s`."""
         deciding = _Deciding(self.key)
-        next_try = 0.0
+        next_try = lively = 0.0
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
@@ -82,7 +84,9 @@ class Session:
                     watch(snapshot)
                     if until(snapshot.state):
                         return snapshot.state
-                    await deciding.news(LOOK_S)
+                    if snapshot.events or not deciding.here:
+                        lively = now + LOOK_WHOLE_S
+                    await deciding.news(LOOK_S if now < lively else LOOK_CALM_S)
         finally:
             await deciding.end(await self._grace())
 
