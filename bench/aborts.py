@@ -54,7 +54,12 @@ async def _measure() -> list[Row]:
         Row("decision to last request, worst", round(max(decided), 1), "ms", what),
         Row("asked to last request, p99", round(quantile(asked, 0.99), 1), "ms", "with the time until it is heard"),
         Row("commit of a decision, median", round(median(commits), 2), "ms", "part of the above"),
-        Row("requests lost during the aborts", float(load.report["lost"]), "requests", f"goal: 0 of {load.report['requests']}"),
+        Row(
+            "requests lost during the aborts",
+            float(load.report["lost"]),
+            "requests",
+            f"goal: 0 of {load.report['requests']}",
+        ),
     ]
 
 

@@ -1,7 +1,7 @@
 """Requests lost in 100 changes of weight and in 20 releases, at a stated share of what gateway and agents can carry.
 
-First the capacity: the open-loop client's rate is raised until the 99th percentile of its latencies, counted from the
-scheduled moment, passes 50 ms or the client itself falls behind. Client, gateway, agents, engine and controller share
+The weights are the hundred from 1 % to 100 %, one after the other. First the capacity: the open-loop client's rate is
+raised until half of the requests take longer than 25 ms, counted from the scheduled moment, or one is lost. Client, gateway, agents, engine and controller share
 one machine, so this is the capacity of the whole chain here; the gateway's own is higher, and is stated from the
 processor time that it takes for a request.
 """
@@ -23,11 +23,11 @@ CHANGES = int(os.environ.get("TIDEGATE_BENCH_CHANGES", "100"))
 RELEASES = int(os.environ.get("TIDEGATE_BENCH_RELEASES", "20"))
 RATES = (400, 600, 900, 1300, 1900, 2800, 4000)
 STEP_S = 2.5
-SLOW_MS = 50.0
+SLOW_MS = 25.0
 SHARE = 0.5
 AT_ONCE = Canary(steps=(SetWeight(100),), bake_s=0.0, drain_s=5.0)
 HALVES = Canary(steps=(SetWeight(50),), bake_s=0.0, drain_s=5.0)
-WEIGHTS = tuple(step for number in range(CHANGES - 1) for step in (SetWeight(80 - 60 * (number % 2)), Pause(0.05)))
+WEIGHTS = tuple(step for weight in range(1, CHANGES) for step in (SetWeight(weight), Pause(0.02)))
 
 
 async def _capacity(tidegate: Tide) -> tuple[float, float]:
@@ -38,7 +38,7 @@ async def _capacity(tidegate: Tide) -> tuple[float, float]:
         async with tidegate.load(rate, STEP_S) as load:
             pass
         answered = int(load.report["requests"]) - int(load.report["lost"])
-        if load.report["lost"] or float(load.report["p99_ms"]) > SLOW_MS:
+        if load.report["lost"] or float(load.report["p50_ms"]) > SLOW_MS:
             break
         carried, cost = rate, (_gateway_s(tidegate.real.engine) - before) / answered
     return carried, cost
@@ -61,6 +61,7 @@ async def _measure() -> list[Row]:
             async with tidegate.load(rate) as changing:
                 await tidegate.deploy("1.1.0", Canary(steps=WEIGHTS, bake_s=0.0, drain_s=5.0), replicas=2)
                 await tidegate.until(settled)
+            changes = (await _events(tidegate)).count("weight") - 1
             took = []
             async with tidegate.load(rate) as releasing:
                 for number in range(RELEASES):
@@ -68,12 +69,15 @@ async def _measure() -> list[Row]:
                     await tidegate.deploy(f"2.{number}.0", HALVES, replicas=2)
                     await tidegate.until(settled)
                     took.append(time.monotonic() - began)
-            events = await _events(tidegate)
     of_chain = f"{rate:g} requests/s, {100 * rate / max(carried, 1):.0f} % of the chain's capacity"
     threads = min(4, os.cpu_count() or 1)
-    changes = sum(event == "weight" for event in events)
     return [
-        Row("capacity of client, gateway and agents together", carried, "requests/s", f"p99 within {SLOW_MS:g} ms"),
+        Row(
+            "capacity of client, gateway and agents together",
+            carried,
+            "requests/s",
+            f"the highest rate with a median latency within {SLOW_MS:g} ms",
+        ),
         Row("gateway's processor time a request", round(cost * 1e6, 1), "us", f"{threads} threads"),
         Row(
             "load as a share of the gateway's own capacity",
@@ -82,12 +86,11 @@ async def _measure() -> list[Row]:
             f"{rate:g} requests/s of {threads / cost if cost else 0:,.0f}",
         ),
         Row(
-            f"requests lost in {CHANGES} weight changes",
+            f"requests lost in {changes} weight changes",
             float(changing.report["lost"]),
             "requests",
             f"goal: 0 of {changing.report['requests']}, {of_chain}",
         ),
-        Row("weight changes in all, as logged", float(changes), "changes", "releases included"),
         Row(
             f"requests lost in {RELEASES} releases",
             float(releasing.report["lost"]),
