@@ -32,7 +32,8 @@ async def _one(tidegate: Tide, version: str) -> tuple[float, float, int]:
     asked = await tidegate.abort()
     state = await tidegate.until(settled)
     rollout = state.rollout
-    assert rollout is not None and rollout.decided_at is not None, rollout
+    assert rollout is not None
+    assert rollout.decided_at is not None, rollout
     requests = [float(line) for line in (tidegate.logs / f"{version}.log").read_text().split()]
     assert requests, "the bad version had no request"
     return max(requests) - rollout.decided_at, max(requests) - asked, len(requests)

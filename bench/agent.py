@@ -11,7 +11,8 @@ import signal
 import time
 
 VERSION = os.environ["VERSION"]
-LOG = open(f"{os.environ['LOG_TO']}/{VERSION}.log", "a", buffering=1) if os.environ.get("LOG_TO") else None
+FOLDER = os.environ.get("LOG_TO")
+LOG = os.open(f"{FOLDER}/{VERSION}.log", os.O_CREAT | os.O_APPEND | os.O_WRONLY) if FOLDER else None
 HEAD = f"HTTP/1.1 200 OK\r\nx-agent-version: {VERSION}\r\ncontent-length: {len(VERSION)}\r\n".encode()
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.I)
 
@@ -31,8 +32,8 @@ class Connection(asyncio.Protocol):
             whole = end + 4 + (int(length[1]) if length else 0)
             if len(self.buffer) < whole:
                 return
-            if LOG and not self.buffer.startswith(b"GET /ready"):
-                LOG.write(f"{time.time():.6f}\n")
+            if LOG is not None and not self.buffer.startswith(b"GET /ready"):
+                os.write(LOG, f"{time.time():.6f}\n".encode())
             self.buffer = self.buffer[whole:]
             self.transport.write(HEAD + b"\r\n" + VERSION.encode())
 

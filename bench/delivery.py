@@ -134,10 +134,10 @@ class Bare:
         self.took.setdefault(name, []).append(time.perf_counter() - began)
 
 
-def timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[[str], object], commit: str) -> float:
     """Seconds."""
     began = time.perf_counter()
-    work()
+    work(commit)
     return time.perf_counter() - began
 
 
@@ -160,8 +160,8 @@ def measure() -> list[Row]:
 
         for turn in range(ROUNDS + 2):  # the first two fill the caches and have no former version
             commit = repository.commits[turn % 2]
-            theirs.append(timed(lambda: bare.deliver(commit)))
-            ours.append(timed(lambda: deliver(commit)))
+            theirs.append(timed(bare.deliver, commit))
+            ours.append(timed(deliver, commit))
         operations: dict[str, list[float]] = {}
         for event in host.events("operation"):
             operations.setdefault(event["because"].split()[0], []).append(event["data"]["took_s"])

@@ -1,9 +1,9 @@
 """Requests lost in 100 changes of weight and in 20 releases, at a stated share of what gateway and agents can carry.
 
 The weights are the hundred from 1 % to 100 %, one after the other. First the capacity: the open-loop client's rate is
-raised until half of the requests take longer than 25 ms, counted from the scheduled moment, or one is lost. Client, gateway, agents, engine and controller share
-one machine, so this is the capacity of the whole chain here; the gateway's own is higher, and is stated from the
-processor time that it takes for a request.
+raised until half of the requests take longer than 25 ms, counted from the scheduled moment, or one is lost. Client,
+gateway, agents, engine and controller share one machine, so this is the capacity of the whole chain here; the gateway's
+own is higher, and is stated from the processor time that it takes for a request.
 """
 
 from __future__ import annotations

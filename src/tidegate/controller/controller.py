@@ -65,12 +65,12 @@ class Controller:
         while self._tasks and not (key in self._loops and self._loops[key].settled):
             await self.news(key, LOOK_S / 2)
 
-    async def news(self, key: AgentKey, seconds: float) -> None:
-        """Wait until something was saved or done about this agent, at most these seconds."""
+    async def news(self, key: AgentKey, seconds: float) -> bool:
+        """Wait until something was saved or done about this agent, at most these seconds; whether there was."""
         if key in self._loops:
-            await self._loops[key].news(seconds)
-        else:
-            await asyncio.sleep(min(seconds, SOON_S))
+            return await self._loops[key].news(seconds)
+        await asyncio.sleep(min(seconds, SOON_S))
+        return False
 
     async def _keep_lease(self, stop: asyncio.Event) -> None:
         """Renew well before the lease ends; a store that is busy is asked again until the lease is over."""

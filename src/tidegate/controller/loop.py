@@ -100,8 +100,9 @@ class AgentLoop:
         else:
             done = await self._rescue(state, decision, traffic)
         plan = (*traffic, *instances)
+        before = self.settled
         self.settled = saved and not decision.state.draining(facts.now) and self._executor.hopeless(plan)
-        if plan or self.settled:
+        if plan or self.settled != before:
             self._news.set()
         return Turn(decision, plan, tuple(done), saved)
 
@@ -121,9 +122,7 @@ class AgentLoop:
         )
         return self._hearing.attach(self.key, replace(observed, gateway=gateway))
 
-    async def _act(
-        self, traffic: tuple[GatewayOperation, ...], instances: tuple[PlatformOperation, ...]
-    ) -> list[Done]:
+    async def _act(self, traffic: tuple[GatewayOperation, ...], instances: tuple[PlatformOperation, ...]) -> list[Done]:
         """Traffic first. Where the gateway has yet to be started there is no traffic, and instances do not wait."""
         if any(isinstance(operation, StartGateway) for operation in traffic):
             both = await asyncio.gather(self._executor.traffic(traffic), self._executor.instances(instances))
@@ -204,12 +203,14 @@ class AgentLoop:
             nudged.cancel()
         self._nudged.clear()
 
-    async def news(self, seconds: float) -> None:
-        """Wait until something was saved or a turn ended, at most these seconds."""
+    async def news(self, seconds: float) -> bool:
+        """Wait until something was saved or done, at most these seconds; whether there was."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news.wait()
+        heard = self._news.is_set()
         self._news.clear()
+        return heard
 
     def heard(self, block: Block) -> None:
         """A block was measured: take the next turn now where it can change the decision."""
