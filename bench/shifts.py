@@ -17,6 +17,7 @@ from pathlib import Path
 from bench.rows import Row, median
 from bench.tide import Tide, settled, tide
 from tests.engine import Engine
+from tidegate.model.event import EventKind
 from tidegate.model.spec import Canary, Pause, SetWeight
 
 CHANGES = int(os.environ.get("TIDEGATE_BENCH_CHANGES", "100"))
@@ -61,7 +62,7 @@ async def _measure() -> list[Row]:
             async with tidegate.load(rate) as changing:
                 await tidegate.deploy("1.1.0", Canary(steps=WEIGHTS, bake_s=0.0, drain_s=5.0), replicas=2)
                 await tidegate.until(settled)
-            changes = (await _events(tidegate)).count("weight") - 1
+            changes = sum(event.kind is EventKind.WEIGHT for event in await tidegate.events()) - 1
             took = []
             async with tidegate.load(rate) as releasing:
                 for number in range(RELEASES):
@@ -101,15 +102,6 @@ async def _measure() -> list[Row]:
         Row("p99 during the releases", float(releasing.report["p99_ms"]), "ms", "from the scheduled moment"),
         Row("a release of two instances under load", round(median(took) * 1000), "ms", "until the former is gone"),
     ]
-
-
-async def _events(tidegate: Tide) -> list[str]:
-    found: list[str] = []
-    after = 0
-    while batch := await tidegate.real.state.journal.events(None, after=after):
-        after = batch[-1][0]
-        found += [event.kind.value for _, event in batch]
-    return found
 
 
 def measure() -> list[Row]:

@@ -15,6 +15,7 @@ from tests.e2e.real import KEY, PORT, READY, Real, real
 from tests.engine import Engine
 from tidegate.controller.controller import Controller
 from tidegate.controller.lease import Lease
+from tidegate.model.event import Event
 from tidegate.model.intent import Abort, Deploy
 from tidegate.model.release import Image, Release
 from tidegate.model.rollout import AgentState, Phase
@@ -80,8 +81,9 @@ class Tide:
     async def load(self, rate: float, seconds: float = 3600.0) -> AsyncIterator[Load]:
         """Open-loop load, POST included, without retries, until the block (or its time) ends."""
         load, url = Load(), f"http://{self.real.engine.address}:{PORT}"
-        command = (sys.executable, str(ROOT / "scripts/load.py"), url, f"--rate={rate}", f"--seconds={seconds}")
-        process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+        records = self.logs / "requests.jsonl"
+        command = (str(ROOT / "scripts/load.py"), url, f"--rate={rate}", f"--seconds={seconds}", f"--records={records}")
+        process = await asyncio.create_subprocess_exec(sys.executable, *command, stdout=asyncio.subprocess.PIPE)
         try:
             await asyncio.sleep(0.5)
             yield load
@@ -90,6 +92,29 @@ class Tide:
                 process.terminate()
             out, _ = await process.communicate()
             load.report.update(json.loads(out))
+        if load.report["lost"]:
+            await self._explain(float(str(load.report["started_at"])), records)
+
+    async def _explain(self, started: float, records: Path) -> None:
+        """Say on stderr which requests were lost, and what Tidegate did around them."""
+        sent = (json.loads(line) for line in records.read_text().splitlines())
+        lost = [one for one in sent if not one["status"] or (one["status"] >= 500 and not one["version"])]
+        lines = [(one["scheduled"], f"LOST {one['method']} {one['status']} {one['error']}") for one in lost]
+        first, last = min(lines)[0] - 3, max(lines)[0] + 1
+        for event in await self.events():
+            if first <= event.at - started <= last:
+                lines.append((event.at - started, f"{event.kind} {event.because.splitlines()[0][:110]}"))
+        for at, text in sorted(lines)[:400]:
+            print(f"{at:9.3f} {text}", file=sys.stderr)
+
+    async def events(self) -> list[Event]:
+        """The journal, oldest first."""
+        found: list[Event] = []
+        after = 0
+        while batch := await self.real.state.journal.events(None, after=after):
+            after = batch[-1][0]
+            found += [event for _, event in batch]
+        return found
 
 
 def settled(state: AgentState) -> bool:
