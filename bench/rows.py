@@ -1,4 +1,4 @@
-"""What a bench writes: rows of name, value, unit and what it is compared with, beside the machine they were measured on."""
+"""What a bench writes: rows of name, value, unit and what it is compared with, and the machine they are from."""
 
 from __future__ import annotations
 

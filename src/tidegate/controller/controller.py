@@ -76,12 +76,12 @@ class Controller:
         while self._tasks and not (key in self._loops and self._loops[key].settled):
             await self.news(key, LOOK_S / 2)
 
-    async def news(self, key: AgentKey, seconds: float) -> None:
-        """Wait until something was saved or done about this agent, at most these seconds."""
+    async def news(self, key: AgentKey, seconds: float) -> bool:
+        """Wait until something was saved or done about this agent, at most these seconds; whether there was."""
         if key in self._loops:
-            await self._loops[key].news(seconds)
-        else:
-            await asyncio.sleep(min(seconds, SOON_S))
+            return await self._loops[key].news(seconds)
+        await asyncio.sleep(min(seconds, SOON_S))
+        return False
 
     async def _keep_lease(self, stop: asyncio.Event) -> None:
         """Renew well before the lease ends; a store that cannot be written is asked again and again."""
@@ -96,13 +96,20 @@ class Controller:
                 log.warning("the lease could not be renewed, %s: %s", held, error.message)
 
     async def _look_for_work(self, stop: asyncio.Event) -> None:
-        """Start a loop for every agent that there is, and wake the loops that somebody asked something of."""
+        """Start a loop for every agent that there is, and wake the loops that somebody asked something of.
+
+        An agent that is new was asked something, so those that there are need to be read only once.
+        """
+        known = False
         while not stop.is_set():
             with suppress(StoreError):
-                for key in await self._ports.store.keys():
+                keys = () if known else await self._ports.store.keys()
+                asked = await self._ports.store.asked()
+                for key in (*keys, *asked):
                     if key not in self._loops:
                         self._begin(key, stop)
-                for key in await self._ports.store.asked():
+                known = True
+                for key in asked:
                     self._loops[key].nudge()
             await asyncio.sleep(LOOK_S)
 
@@ -139,7 +146,6 @@ class Controller:
             while not stop.is_set():
                 if loop.measures:
                     await loop.sample()
-                    loop.nudge()
                 due = max(due + PERIOD_S, clock.now())
                 await clock.sleep(due - clock.now() if due > clock.now() else PERIOD_S)
 

@@ -134,8 +134,10 @@ class AgentLoop:
         else:
             done = await self._rescue(state, decision, traffic)
         plan = (*traffic, *instances)
+        before = self.settled
         self.settled = saved and not decision.state.draining(facts.now) and self._executor.hopeless(plan)
-        self._news.set()
+        if plan or self.settled != before:
+            self._news.set()
         return Turn(decision, plan, tuple(done), saved)
 
     async def _remembered(self, state: AgentState, fresh: tuple[Block, ...]) -> tuple[Block, ...]:
@@ -271,12 +273,21 @@ class AgentLoop:
             nudged.cancel()
         self._nudged.clear()
 
-    async def news(self, seconds: float) -> None:
-        """Wait until something was saved or a turn ended, at most these seconds."""
+    async def news(self, seconds: float) -> bool:
+        """Wait until something was saved or done, at most these seconds; whether there was."""
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self._news.wait()
+        heard = self._news.is_set()
         self._news.clear()
+        return heard
+
+    def _heard(self, block: Block) -> None:
+        """A block was measured: take the next turn now where it can change the decision."""
+        rollout = self._state.active if self._state else None
+        silent = not block.missing and not block.values and not any(traffic.requests for traffic in block.traffic.values())
+        if rollout is not None and not (silent and rollout.phase is Phase.PAUSED):
+            self.nudge()
 
     def nudge(self) -> None:
         """There is something to look at: take the next turn now."""
@@ -294,7 +305,7 @@ class AgentLoop:
     async def sample(self) -> None:
         """Take one block of what there is to measure now."""
         metered = self.metering.now() if self.metering.active else NOTHING
-        await self.sampler.sample(metered, routed=bool(self._desired.routes))
+        self._heard(await self.sampler.sample(metered, routed=bool(self._desired.routes)))
 
     def _pause(self, turn: Turn) -> float:
         """How long to wait at most before looking again."""
@@ -304,7 +315,8 @@ class AgentLoop:
             return 0.0
         if turn.plan or turn.decision.events:
             return QUICK_S
-        pause = BUSY_S if turn.decision.state.active else IDLE_S
+        rollout = turn.decision.state.active
+        pause = BUSY_S if rollout and rollout.phase is not Phase.PAUSED else IDLE_S
         wake = turn.decision.wake_at
         return pause if wake is None else max(QUICK_S, min(pause, wake - self._ports.clock.now()))
 

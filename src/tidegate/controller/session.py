@@ -23,7 +23,10 @@ from tidegate.model.rollout import AgentState
 from tidegate.ports import LeaseStore
 
 LOOK_S = 0.1
+LOOK_CALM_S = 0.5
+"""While we decide ourselves, our own controller tells what happens; looking is for the rest."""
 LOOK_WHOLE_S = 1.0
+LOOK_WHOLE_CALM_S = 10.0
 """Every change of phase or weight is an event; the state is read whole when there was one, and this often anyway."""
 TRY_AGAIN_S = 1.0
 TIDY_S = 15.0
@@ -70,7 +73,7 @@ class Session:
     ) -> AgentState | None:
         """Run (or watch) until the condition holds. Raises TimeoutError after `timeout_s`."""
         deciding = _Deciding(self.key)
-        next_try = 0.0
+        next_try = lively = 0.0
         try:
             async with asyncio.timeout(timeout_s):
                 while True:
@@ -82,7 +85,10 @@ class Session:
                     watch(snapshot)
                     if until(snapshot.state):
                         return snapshot.state
-                    await deciding.news(LOOK_S)
+                    if snapshot.events or not deciding.here:
+                        lively = now + LOOK_WHOLE_S
+                    if await deciding.news(LOOK_S if now < lively else LOOK_CALM_S):
+                        self._read_at = -math.inf
         finally:
             await deciding.end(await self._grace())
 
@@ -92,7 +98,7 @@ class Session:
         if batch:
             self._seen = batch[-1][0]
         now = time.monotonic()
-        if batch or now - self._read_at >= LOOK_WHOLE_S:
+        if batch or now - self._read_at >= (LOOK_WHOLE_CALM_S if deciding else LOOK_WHOLE_S):
             self._state, self._read_at = await self.ports.store.load(self.key), now
         return Snapshot(self._state, tuple(event for _, event in batch), deciding)
 
@@ -132,12 +138,12 @@ class _Deciding:
             self._controller = Controller(session.ports, lease)
             self._task = asyncio.create_task(self._controller.run(self._stop))
 
-    async def news(self, seconds: float) -> None:
-        """Wait until our controller saved or did something, at most these seconds."""
+    async def news(self, seconds: float) -> bool:
+        """Wait until our controller saved or did something, at most these seconds; whether it did."""
         if self.here and self._controller is not None:
-            await self._controller.news(self._key, seconds)
-        else:
-            await asyncio.sleep(seconds)
+            return await self._controller.news(self._key, seconds)
+        await asyncio.sleep(seconds)
+        return False
 
     async def end(self, grace_s: float) -> None:
         """Clean up what is left over, for a moment; then let go. That somebody else took the lease is no error."""

@@ -1,0 +1,35 @@
+"""`make bench`: every bench that takes minutes, or those named. Each is a module of its own and runs alone as well.
+
+python -m bench [release undo waves ...]
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ORDER = ("release", "undo", "waves", "speed")
+"""bench/decisions.py takes an hour and has a target of its own: make bench-decisions."""
+
+
+def main(names: Sequence[str]) -> int:
+    """Run them one after the other; the first exit code that is not 0 is the answer."""
+    there = [name for name in ORDER if (HERE / f"{name}.py").exists()]
+    if unknown := set(names) - set(there):
+        print(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(there)}", file=sys.stderr)
+        return 2
+    paths = [str(HERE.parent), str(HERE.parent / "src"), str(HERE), os.environ.get("PYTHONPATH", "")]
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+    codes = []
+    for name in names or there:
+        print(f"== {name}", file=sys.stderr, flush=True)
+        codes.append(subprocess.run([sys.executable, "-m", f"bench.{name}"], cwd=HERE.parent, env=environ, check=False))
+    return next((done.returncode for done in codes if done.returncode), 0)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))
