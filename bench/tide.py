@@ -97,7 +97,8 @@ class Tide:
 
     async def _explain(self, started: float, records: Path) -> None:
         """Say on stderr which requests were lost, and what Tidegate did around them."""
-        sent = (json.loads(line) for line in records.read_text().splitlines())
+        text = await asyncio.to_thread(records.read_text)
+        sent = (json.loads(line) for line in text.splitlines())
         lost = [one for one in sent if not one["status"] or (one["status"] >= 500 and not one["version"])]
         lines = [(one["scheduled"], f"LOST {one['method']} {one['status']} {one['error']}") for one in lost]
         first, last = min(lines)[0] - 3, max(lines)[0] + 1

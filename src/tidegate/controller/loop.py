@@ -285,7 +285,9 @@ class AgentLoop:
     def _heard(self, block: Block) -> None:
         """A block was measured: take the next turn now where it can change the decision."""
         rollout = self._state.active if self._state else None
-        silent = not block.missing and not block.values and not any(traffic.requests for traffic in block.traffic.values())
+        silent = (
+            not block.missing and not block.values and not any(traffic.requests for traffic in block.traffic.values())
+        )
         if rollout is not None and not (silent and rollout.phase is Phase.PAUSED):
             self.nudge()
 

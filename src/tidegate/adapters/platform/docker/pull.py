@@ -86,9 +86,7 @@ class Puller:
             await self._verify(image)
             del self._pulls[image]
         except UnreachableError:
-            del self._pulls[
-                image
-            ]  # no word about the image: try again when the engine is back
+            del self._pulls[image]  # no word about the image: try again when the engine is back
         except TidegateError as error:
             pull.failures, pull.failed_at = pull.failures + 1, time.monotonic()
             pull.detail = f"{error.message}; {error.hint}" if error.hint else error.message
