@@ -4,7 +4,7 @@
 # path below tests/, only that is run.
 set -eu
 cd "$(dirname "$0")/.."
-scripts/engine.sh >/dev/null
+scripts/engine.sh --tests >/dev/null
 export TIDEGATE_REQUIRE_ENGINE=1
 case " $* " in *" tests/"*) exec .venv/bin/python -m pytest -q "$@" ;; esac
 for group in "unit property" "contract" "scenario" "e2e"; do
