@@ -51,10 +51,12 @@ class Assassin:
         self.world = world
         self.points = set(points)
         self.first = world.calls
+        self.calls = 0
 
     def __call__(self, when: str, operation: Operation) -> None:
         self.keeps_promises(operation)
-        point = (self.world.calls - self.first, when)
+        self.calls = self.world.calls - self.first
+        point = (self.calls, when)
         if point in self.points:
             self.points.discard(point)
             raise Killed
@@ -78,13 +80,14 @@ class Assassin:
 
 async def rollout_with_crashes(
     path: Path, version: str, points: list[tuple[int, str]], routes: bool = True, strategy: str = "canary"
-) -> None:
+) -> int:
+    """Play it, and look at its end. Returns the number of calls that were made."""
     base = workload(replicas=2, routes=routes)
     tide = await Tidegate.begin(path, VERSIONS, base=base, strategy=STRATEGIES[strategy])
     tide.world.rates[PREVIEW] = 5.0
     await tide.deployed("1.0.0")
     await tide.deploy(version)
-    tide.world.on_call = Assassin(tide.world, points)
+    assassin = tide.world.on_call = Assassin(tide.world, points)
     for _ in range(len(points) + 1):
         try:
             turn = await tide.play(lambda turn: finished(turn) and not turn.decision.state.retiring, limit_s=300)
@@ -99,6 +102,7 @@ async def rollout_with_crashes(
     assert all(c.state is InstanceState.RUNNING for c in tide.world.containers.values())
     assert tide.world.lost == 0
     await tide.state.close()
+    return assassin.calls
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
