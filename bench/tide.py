@@ -97,10 +97,7 @@ class Tide:
 
     async def _explain(self, started: float, records: Path) -> None:
         """Say on stderr which requests were lost, and what Tidegate did around them."""
-        text = await asyncio.to_thread(records.read_text)
-        sent = (json.loads(line) for line in text.splitlines())
-        lost = [one for one in sent if not one["status"] or (one["status"] >= 500 and not one["version"])]
-        lines = [(one["scheduled"], f"LOST {one['method']} {one['status']} {one['error']}") for one in lost]
+        lines = _lost(records)
         first, last = min(lines)[0] - 3, max(lines)[0] + 1
         for event in await self.events():
             if first <= event.at - started <= last:
@@ -116,6 +113,13 @@ class Tide:
             after = batch[-1][0]
             found += [event for _, event in batch]
         return found
+
+
+def _lost(records: Path) -> list[tuple[float, str]]:
+    """The requests that no agent answered: when they were due, and what became of them."""
+    sent = (json.loads(line) for line in records.read_text().splitlines())
+    lost = [one for one in sent if not one["status"] or (one["status"] >= 500 and not one["version"])]
+    return [(one["scheduled"], f"LOST {one['method']} {one['status']} {one['error']}") for one in lost]
 
 
 def settled(state: AgentState) -> bool:
