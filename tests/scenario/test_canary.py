@@ -225,7 +225,9 @@ async def test_a_release_with_another_number_of_instances(tmp_path: Path, then: 
     await tide.deploy("1.1.0", workload(then))
     await tide.play(in_phase(Phase.PROGRESSING))
     running = [c for c in tide.world.containers.values() if c.state is InstanceState.RUNNING]
-    assert sum(".r1." in c.name for c in running) >= 3, "nothing that serves goes before its successor has proven itself"
+    assert sum(".r1." in c.name for c in running) >= 3, (
+        "nothing that serves goes before its successor has proven itself"
+    )
     turn = await tide.play()
     assert turn.decision.state.replicas == end
     assert sorted(tide.world.containers) == [f"agent.prod.r{1 + good}.{i}" for i in range(1, end + 1)]

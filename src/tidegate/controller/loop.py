@@ -4,8 +4,10 @@ A controller killed at any point starts again from the stored state and a new ob
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from tidegate.controller.executor import Done, Executor
 from tidegate.controller.hearing import Hearing
@@ -23,7 +25,7 @@ from tidegate.model.observation import Block, InstanceState, Observation
 from tidegate.model.operation import GatewayOperation, Operation, PlatformOperation, StartGateway, describe
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
-from tidegate.ports import Clock, Gateway, Heartbeats, Journal, Notifier, Outbox, Platform, Store, Switches
+from tidegate.ports import Clock, Fleets, Gateway, Heartbeats, Journal, Notifier, Outbox, Platform, Store, Switches
 
 QUICK_S = 0.1
 BUSY_S = 0.5
@@ -32,9 +34,18 @@ STORE_PAUSE_S = 1.0
 PAST_S = 900.0
 
 
+class Places(Protocol):
+    """Where fleets are kept, and the way to each of their hosts."""
+
+    fleets: Fleets
+
+    async def ports(self, key: AgentKey) -> "Ports":
+        """The ports of one host, connected when they are used first. Raises NotFoundError for an unknown host."""
+
+
 @dataclass(frozen=True)
 class Ports:
-    """Everything that the loop of one host needs."""
+    """Everything that the loop of one host needs. `places` leads to the hosts of fleets, where there are any."""
 
     platform: Platform
     gateway: Gateway
@@ -45,6 +56,7 @@ class Ports:
     switches: Switches | None = None
     outbox: Outbox | None = None
     notifier: Notifier | None = None
+    places: Places | None = None
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,7 @@ class AgentLoop:
         self._nudged = asyncio.Event()
         self._news = asyncio.Event()
         self._former_plan: tuple[Operation, ...] = ()
+        self.decided: Callable[[], None] = lambda: None
         self.settled = False
 
     async def turn(self) -> Turn:
@@ -103,6 +116,8 @@ class AgentLoop:
         saved = await self._persist(state, decision, blocks)
         if saved:
             self._state, self._desired = decision.state, decision.desired
+            if decision.state != state:
+                self.decided()
             done = await self._act(traffic, instances)
             await self._tell(done)
         else:
@@ -151,9 +166,7 @@ class AgentLoop:
         )
         return self._hearing.attach(self.key, replace(observed, gateway=gateway))
 
-    async def _act(
-        self, traffic: tuple[GatewayOperation, ...], instances: tuple[PlatformOperation, ...]
-    ) -> list[Done]:
+    async def _act(self, traffic: tuple[GatewayOperation, ...], instances: tuple[PlatformOperation, ...]) -> list[Done]:
         """Traffic first. Where the gateway has yet to be started there is no traffic, and instances do not wait."""
         if any(isinstance(operation, StartGateway) for operation in traffic):
             both = await asyncio.gather(self._executor.traffic(traffic), self._executor.instances(instances))
@@ -248,6 +261,11 @@ class AgentLoop:
     def forget(self) -> None:
         """Start the next turn from the stored state."""
         self._state = None
+
+    @property
+    def state(self) -> AgentState | None:
+        """The state last saved, as far as this loop knows it."""
+        return self._state
 
     @property
     def takes_traffic(self) -> bool:

@@ -16,7 +16,7 @@ def alarm(view: View) -> Move | None:
     if rollout.phase is Phase.REVERTING:
         return None
     wanted = _wanted(view)
-    started = rollout.phase not in (Phase.PREPARING, Phase.STARTING)
+    started = effective_phase(rollout) not in (Phase.PREPARING, Phase.STARTING)
     fault = faults.refused(rollout, view.facts.failures, view.state)
     fault = fault or faults.hard_fault(view.state, rollout, wanted)
     fault = fault or (faults.unready_fault(wanted) if started else "")

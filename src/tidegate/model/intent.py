@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from tidegate.model.policy import Policy
 from tidegate.model.release import AgentKey, Release
 from tidegate.model.spec import Analysis, Rollback, Strategy
+from tidegate.model.waves import Host, Waves
 from tidegate.model.workload import Workload
 
 
@@ -26,6 +27,15 @@ class Deploy:
     override_quarantine: bool = False
     override_freeze: bool = False
     lock_epoch: int | None = None
+
+
+@dataclass(frozen=True)
+class DeployFleet:
+    """Move every host of a fleet to a release, wave by wave; `deploy` is what each host is asked for."""
+
+    deploy: Deploy
+    waves: Waves
+    hosts: tuple[Host, ...]
 
 
 @dataclass(frozen=True)
@@ -131,6 +141,7 @@ class CleanUp:
 
 Action = (
     Deploy
+    | DeployFleet
     | Undo
     | Promote
     | Pause
