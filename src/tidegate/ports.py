@@ -11,6 +11,7 @@ from typing import Protocol
 from tidegate.model.decision import Decision
 from tidegate.model.desired import Desired
 from tidegate.model.event import Event
+from tidegate.model.fleet import FleetDecision, FleetState
 from tidegate.model.heartbeat import Listening, Pulse
 from tidegate.model.intent import Answer, Intent
 from tidegate.model.metering import Origin, Question, Reading, Subject
@@ -146,6 +147,16 @@ class Store(Protocol):
 
     async def answer(self, intent: str) -> Answer | None:
         """What became of an intent, or None while it is open."""
+
+
+class Fleets(Protocol):
+    """The state of fleets: one transaction a decision, the intents for its hosts included."""
+
+    async def load_fleet(self, key: AgentKey) -> FleetState | None:
+        """The state last saved, or None where the environment is no fleet."""
+
+    async def save_fleet(self, decision: FleetDecision, epoch: int) -> None:
+        """State, intents, events and answers at once. Raises LeaseLostError when `epoch` is not the current one."""
 
 
 class Journal(Protocol):

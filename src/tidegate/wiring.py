@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from aiodocker import Docker
 
     from tidegate.adapters.gateway.envoy import EnvoyGateway
+    from tidegate.adapters.hosts import OpenHost, Way
     from tidegate.adapters.platform.docker.platform import DockerPlatform
     from tidegate.adapters.platform.memory.paced import PacedClock
     from tidegate.adapters.platform.memory.world import World
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from tidegate.model.rollout import AgentState
     from tidegate.model.spec import Environment
     from tidegate.pipeline.deliver import Tools
-    from tidegate.ports import Journal, LeaseStore, Store
+    from tidegate.ports import Fleets, Journal, LeaseStore, Store
     from tidegate.server.listener import NetworkAddress
 
 
@@ -85,11 +86,13 @@ class Toolbox:
     def _docker_site(self, books: "Books", environment: "Environment", folder: Path) -> "Site":
         from tidegate.adapters.gateway.container import Options
         from tidegate.adapters.gateway.envoy import EnvoyGateway, Writer
+        from tidegate.adapters.hosts import Way
         from tidegate.adapters.metrics.opening import Opener
         from tidegate.adapters.notify.notifier import NoticeSender
         from tidegate.adapters.platform.docker.client import Engine
         from tidegate.adapters.platform.docker.options import DockerOptions
         from tidegate.adapters.platform.docker.platform import DockerPlatform
+        from tidegate.adapters.platform.docker.supply import Supply
         from tidegate.adapters.platform.docker.tasks import DockerTasks
         from tidegate.adapters.source.secrets import Secrets
         from tidegate.adapters.store.location import file_of, locate
@@ -125,7 +128,12 @@ class Toolbox:
             Opener(platform.engine, secrets, folder, heartbeats),
         )
         kept = (file_of(self.location()) or Path(locate({}))).parent / "secrets"
-        return DockerSite(ports, platform, gateway, docker, kept)
+        # The engine that an environment of hosts names itself is where images come from.
+        agents = self.environ.get("TIDEGATE_AGENTS_URL", "")
+        there = replace(options, heartbeat_url=agents, supply=Supply(platform.engine))
+        way = Way(Secrets(folder, self.environ), there, writer=gateway.writer)
+        places = DockerPlaces(books.fleets, ports, way)
+        return DockerSite(replace(ports, places=places), platform, gateway, docker, kept, places)
 
     def _centre(self, books: "Books", network: "NetworkAddress", port: int) -> "Centre":
         """The control centre. Its server is loaded when it begins to listen."""
@@ -201,6 +209,39 @@ class Toolbox:
 
 
 @dataclass
+class DockerPlaces:
+    """controller.loop.Places: the hosts of a fleet as its state names them, each opened when it is first used."""
+
+    fleets: "Fleets"
+    shared: "Ports"
+    way: "Way"
+    _open: "dict[str, OpenHost]" = field(default_factory=dict)
+
+    async def ports(self, key: "AgentKey") -> "Ports":
+        """The ports of one host. Raises NotFoundError, UsageError, UnreachableError."""
+        from tidegate.adapters.hosts import open_host
+        from tidegate.model.errors import NotFoundError
+
+        fleet = await self.fleets.load_fleet(key.fleet)
+        host = next((one for one in fleet.hosts if one.name == key.host), None) if fleet is not None else None
+        if host is None:
+            raise NotFoundError(
+                f"{key}: the fleet has no host {key.host} any more",
+                hint="it is left as it is; put it back into environments.NAME.hosts and deploy to have it again",
+            )
+        found = self._open.get(host.name)
+        if found is None:
+            found = self._open[host.name] = open_host(host, self.way)
+        return replace(self.shared, platform=found.platform, gateway=found.gateway, places=self)
+
+    async def close(self) -> None:
+        """Let go of every host."""
+        for found in self._open.values():
+            await found.close()
+        self._open.clear()
+
+
+@dataclass
 class DockerSite:
     """cli.toolbox.Site on one Docker Engine."""
 
@@ -209,6 +250,7 @@ class DockerSite:
     gateway: "EnvoyGateway"
     docker: "Docker"
     secrets: Path
+    places: "DockerPlaces"
 
     @property
     def data_plane(self) -> "EnvoyGateway":
@@ -259,6 +301,7 @@ class DockerSite:
             await self.ports.notifier.close()
         if self.ports.tasks is not None:
             await self.ports.tasks.close()
+        await self.places.close()
         await self.ports.gateway.close()
         await self.platform.close()
         await self.docker.close()

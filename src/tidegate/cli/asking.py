@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from tidegate.cli.desk import Desk
+from tidegate.cli.fleet import ask_fleet, for_fleet, is_fleet
 from tidegate.cli.follow import Ending, Follower, Goal, Progress, Result
 from tidegate.cli.options import Who
 from tidegate.cli.screen import Screen
@@ -39,6 +40,8 @@ async def ask_rollout(desk: Desk, site: Site, action: Action | None, asking: Ask
     No action: only carry on with what is under way. Where another controller decides, a person's word to its rollout
     is given and not waited for.
     """
+    if await is_fleet(desk):
+        return await ask_fleet(desk, site, for_fleet(desk, action) if isinstance(action, Deploy) else action, asking)
     word = isinstance(action, Promote | Resume | Approve)
 
     def goal(progress: Progress) -> bool:
@@ -55,6 +58,9 @@ async def ask_rollout(desk: Desk, site: Site, action: Action | None, asking: Ask
 
 async def ask_short(desk: Desk, site: Site, action: Action, asking: Asking, done: Goal | None = None) -> int:
     """Ask for something that is done in moments: once it was answered and `done` says so."""
+
+    if await is_fleet(desk):
+        return await ask_fleet(desk, site, action, asking)
 
     def goal(progress: Progress) -> bool:
         return progress.answer is not None and (done is None or _refused(progress) or done(progress))

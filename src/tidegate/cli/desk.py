@@ -48,6 +48,8 @@ class Desk:
         """The environment's host."""
         site = await self.toolbox.site(self.books, self.target.environment, self.target.folder)
         try:
+            if self.key.host and site.ports.places is not None:
+                site.ports = await site.ports.places.ports(self.key)
             yield site
         finally:
             await site.close()
@@ -59,6 +61,10 @@ class Desk:
     async def state(self) -> AgentState:
         """The target's state. Raises NotFoundError when there is none."""
         state = await self.books.store.load(self.key)
+        fleet = await self.books.fleets.load_fleet(self.key) if not self.key.host else None
+        if fleet is not None:
+            # What a fleet looks like to whoever asks what serves: its hosts have states of their own.
+            return AgentState(self.key, fleet.next_revision, stable=fleet.stable, history=fleet.history)
         if state is None:
             raise NotFoundError(f"{self.key}: nothing was ever deployed", hint="tidegate deploy RELEASE begins")
         return state
@@ -110,7 +116,8 @@ def read_spec(file: Path | None) -> Spec | None:
 async def find_target(books: Books, where: Where, output: Output) -> Target:
     """From the spec, else from the state: a broken spec must not keep anybody from aborting."""
     agent, _, environment = where.agent.partition(".")
-    where = Where(where.file, where.environment or environment, agent)
+    environment, _, host = (where.environment or environment).partition("@")
+    where = Where(where.file, environment, agent)
     try:
         spec = read_spec(where.file)
     except SpecError as error:
@@ -120,9 +127,9 @@ async def find_target(books: Books, where: Where, output: Output) -> Target:
         output.message(f"warning: the spec is invalid, going by the state alone\n{error.message}")
         spec = None
     if spec is None or (agent and agent != spec.agent):
-        return await _from_state(books, where)
+        return await _from_state(books, where, host)
     chosen = choose(spec, where.environment)
-    return Target(AgentKey(spec.agent, chosen.name), chosen, spec, folder_of(spec))
+    return Target(AgentKey(spec.agent, chosen.name, host), chosen, spec, folder_of(spec))
 
 
 def folder_of(spec: Spec) -> Path:
@@ -142,11 +149,11 @@ def choose(spec: Spec, name: str) -> Environment:
     return next(iter(spec.environments.values()))
 
 
-async def _from_state(books: Books, where: Where) -> Target:
+async def _from_state(books: Books, where: Where, host: str) -> Target:
     keys = [
         key
         for key in await books.store.keys()
-        if where.agent in ("", key.agent) and where.environment in ("", key.environment)
+        if key.host == host and where.agent in ("", key.agent) and where.environment in ("", key.environment)
     ]
     wanted = where.agent or "agents"
     if not keys:

@@ -47,11 +47,17 @@ async def _status(ctx: typer.Context, where: Where, as_json: bool, watch: bool, 
     from dataclasses import asdict
 
     from tidegate.cli.desk import open_desk
+    from tidegate.cli.fleet import is_fleet, show_fleet, watch_fleet
     from tidegate.cli.output import Output
     from tidegate.cli.views.status import status_lines
 
     output = Output(as_json)
     async with open_desk(ctx.obj, where, output) as desk:
+        if await is_fleet(desk):
+            if not watch:
+                return await show_fleet(desk, _now())
+            async with desk.site() as site:
+                return await watch_fleet(desk, site, timeout)
         await desk.state()
         if watch:
             return await _watch(desk, timeout)

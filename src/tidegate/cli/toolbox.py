@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tidegate.model.spec import Environment
     from tidegate.model.workload import Workload
     from tidegate.pipeline.deliver import Tools
-    from tidegate.ports import Journal, LeaseStore, Outbox, Pulses, Store, Switches
+    from tidegate.ports import Fleets, Journal, LeaseStore, Outbox, Pulses, Store, Switches
 
 
 class Books(Protocol):
@@ -41,6 +41,10 @@ class Books(Protocol):
     @property
     def outbox(self) -> "Outbox":
         """How far receivers of notices were told."""
+
+    @property
+    def fleets(self) -> "Fleets":
+        """Fleets and where they stand."""
 
     async def close(self) -> None:
         """Let go of it."""

@@ -7,16 +7,19 @@ While it decides it also listens for heartbeats.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
+from tidegate.controller.fleet import FleetLoop, FleetPorts
 from tidegate.controller.lease import TTL_S, Lease
-from tidegate.controller.loop import AgentLoop, Ports
+from tidegate.controller.loop import AgentLoop, Places, Ports
 from tidegate.controller.outbox import Books, Teller
 from tidegate.controller.sampler import PERIOD_S
 from tidegate.model.errors import LeaseLostError, StoreError, TidegateError
+from tidegate.model.intent import DeployFleet
 from tidegate.model.release import AgentKey
+from tidegate.model.rollout import AgentState
 
 LOOK_S = 0.25
 SOON_S = 0.01
@@ -34,9 +37,12 @@ class Controller:
     def __init__(self, ports: Ports, lease: Lease) -> None:
         self.lease = lease
         self._ports = ports
-        self._loops: dict[AgentKey, AgentLoop] = {}
+        self._loops: dict[AgentKey, AgentLoop | FleetLoop] = {}
+        self._beginning: set[AgentKey] = set()
+        self._stop = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._teller = _teller(ports)
+        self._silent: dict[AgentKey, str] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. Raises LeaseLostError when another controller took over."""
@@ -56,8 +62,9 @@ class Controller:
             stop.set()
             await _end({keeper, looker, stopped, *hearing, *self._tasks})
             for loop in self._loops.values():
-                await loop.sampler.save()
-                await loop.metering.end()
+                if isinstance(loop, AgentLoop):
+                    await loop.sampler.save()
+                    await loop.metering.end()
             if self._teller is not None:
                 await self._teller.finish(NOTICES_S)
                 silent.set()
@@ -70,18 +77,30 @@ class Controller:
 
         What was settled before is not: the turn that saved what the caller has just seen may still be acting on it.
         """
-        if key in self._loops:
-            self._loops[key].settled = False
-            self._loops[key].nudge()
-        while self._tasks and not (key in self._loops and self._loops[key].settled):
+        for one in self._with_hosts(key):
+            loop = self._loops[one]
+            if isinstance(loop, AgentLoop):
+                loop.settled = False
+            loop.nudge()
+        while self._tasks and not (key in self._loops and all(map(self._settled, self._with_hosts(key)))):
             await self.news(key, LOOK_S / 2)
 
     async def news(self, key: AgentKey, seconds: float) -> bool:
         """Wait until something was saved or done about this agent, at most these seconds; whether there was."""
-        if key in self._loops:
-            return await self._loops[key].news(seconds)
-        await asyncio.sleep(min(seconds, SOON_S))
+        loop = self._loops.get(key)
+        if isinstance(loop, AgentLoop):
+            return await loop.news(seconds)
+        await asyncio.sleep(min(seconds, SOON_S) if loop is None else seconds)
         return False
+
+    def _with_hosts(self, key: AgentKey) -> list[AgentKey]:
+        return [one for one in self._loops if key in (one, one.fleet)]
+
+    def _settled(self, key: AgentKey) -> bool:
+        """Nothing left to do; a host that cannot be reached is not waited for."""
+        state = self._known(key)
+        away = key.host != "" and state is not None and state.unreachable_since is not None
+        return away or self._loops[key].settled
 
     async def _keep_lease(self, stop: asyncio.Event) -> None:
         """Renew well before the lease ends; a store that cannot be written is asked again and again."""
@@ -100,6 +119,7 @@ class Controller:
 
         An agent that is new was asked something, so those that there are need to be read only once.
         """
+        self._stop = stop
         known = False
         while not stop.is_set():
             with suppress(StoreError):
@@ -107,18 +127,73 @@ class Controller:
                 asked = await self._ports.store.asked()
                 for key in (*keys, *asked):
                     if key not in self._loops:
-                        self._begin(key, stop)
+                        self._begin_soon(key)
                 known = True
                 for key in asked:
-                    self._loops[key].nudge()
+                    self._wake(key)
             await asyncio.sleep(LOOK_S)
 
-    def _begin(self, key: AgentKey, stop: asyncio.Event) -> None:
-        loop = AgentLoop(key, self._ports, self.lease)
+    def _wake(self, key: AgentKey) -> None:
+        """There is something to do: now, and not when somebody looks next."""
+        if key in self._loops:
+            self._loops[key].nudge()
+        else:
+            self._begin_soon(key)
+
+    def _begin_soon(self, key: AgentKey) -> None:
+        """Begin a key's loop in a task of its own: finding the way to one host holds nobody up."""
+        if key in self._beginning:
+            return
+        self._beginning.add(key)
+        self._run(self._begin(key))
+
+    async def _begin(self, key: AgentKey) -> None:
+        try:
+            works = await self._works(key)
+        except TidegateError as error:
+            if self._silent.get(key) != error.message:
+                log.warning("%s: %s", key, error.message)
+            self._silent[key] = error.message
+            await asyncio.sleep(AFTER_ERROR_S)
+            return
+        finally:
+            self._beginning.discard(key)
+        for work in works:
+            self._run(self._watched(key, work, self._stop))
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _works(self, key: AgentKey) -> tuple[Callable[[asyncio.Event], Awaitable[None]], ...]:
+        """The loops of a key: a fleet's decides about its hosts, a host's (or the only one's) carries out."""
+        places = self._ports.places
+        if places is not None and not key.host and await self._is_fleet(key, places):
+            store, clock = self._ports.store, self._ports.clock
+            fleet = FleetLoop(key, FleetPorts(places.fleets, store, clock, self._known, self._wake), self.lease)
+            self._loops[key] = fleet
+            return (fleet.run,)
+        ports = self._ports if places is None or not key.host else await places.ports(key)
+        ports.gateway.fence(self.lease.epoch)
+        loop = AgentLoop(key, ports, self.lease)
+        loop.decided = lambda: self._told(key)
         self._loops[key] = loop
-        for work in (loop.run, self._sample(loop)):
-            task = asyncio.create_task(self._watched(key, work, stop))
-            self._tasks.add(task)
+        return loop.run, self._sample(loop)
+
+    async def _is_fleet(self, key: AgentKey, places: Places) -> bool:
+        if await places.fleets.load_fleet(key) is not None:
+            return True
+        return any(isinstance(intent.action, DeployFleet) for intent in await self._ports.store.pending(key))
+
+    def _known(self, key: AgentKey) -> AgentState | None:
+        loop = self._loops.get(key)
+        return loop.state if isinstance(loop, AgentLoop) else None
+
+    def _told(self, key: AgentKey) -> None:
+        """A host's rollout moved: its fleet looks now."""
+        if key.host and key.fleet in self._loops:
+            self._loops[key.fleet].nudge()
 
     async def _watched(
         self, key: AgentKey, work: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tidegate.core import liveness
+from tidegate.model.desired import reported_name
 from tidegate.model.heartbeat import Pulse
 from tidegate.model.observation import Observation, ObservedInstance
 from tidegate.model.release import AgentKey
@@ -41,13 +42,13 @@ class Hearing:
         """The observation with each instance's heartbeat, where its present incarnation has reported."""
         if self._heartbeats is None or not observed.reachable:
             return observed
-        pulses, listening = self._heartbeats.pulses_of(key), self._heartbeats.listening()
+        pulses, listening = self._heartbeats.pulses_of(key.fleet), self._heartbeats.listening()
         now = listening.at
         self._incarnations = {i.name: self._incarnation(i, now) for i in observed.instances}
         self._looked = now
         instances = []
         for instance in observed.instances:
-            pulse = pulses.get(instance.name)
+            pulse = pulses.get(reported_name(key, instance.name))
             if pulse is not None and self._incarnations[instance.name].reported(pulse):
                 instance = replace(instance, heartbeat=liveness.heard(pulse, listening))
             instances.append(instance)

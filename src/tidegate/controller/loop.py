@@ -4,8 +4,10 @@ A controller killed at any point starts again from the stored state and a new ob
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from tidegate.controller.executor import Done, Executor
 from tidegate.controller.hearing import Hearing
@@ -33,6 +35,7 @@ from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
 from tidegate.ports import (
     Clock,
+    Fleets,
     Gateway,
     Heartbeats,
     Journal,
@@ -52,9 +55,18 @@ STORE_PAUSE_S = 1.0
 PAST_S = 900.0
 
 
+class Places(Protocol):
+    """Where fleets are kept, and the way to each of their hosts."""
+
+    fleets: Fleets
+
+    async def ports(self, key: AgentKey) -> "Ports":
+        """The ports of one host, connected when they are used first. Raises NotFoundError for an unknown host."""
+
+
 @dataclass(frozen=True)
 class Ports:
-    """Everything that the loop of one host needs."""
+    """Everything that the loop of one host needs. `places` leads to the hosts of fleets, where there are any."""
 
     platform: Platform
     gateway: Gateway
@@ -67,6 +79,7 @@ class Ports:
     notifier: Notifier | None = None
     tasks: Tasks | None = None
     sources: OpenSource | None = None
+    places: Places | None = None
 
 
 @dataclass(frozen=True)
@@ -102,6 +115,7 @@ class AgentLoop:
         self._nudged = asyncio.Event()
         self._news = asyncio.Event()
         self._former_plan: tuple[Operation, ...] = ()
+        self.decided: Callable[[], None] = lambda: None
         self.settled = False
 
     async def turn(self) -> Turn:
@@ -129,6 +143,8 @@ class AgentLoop:
         if saved:
             self._state, self._desired = decision.state, decision.desired
             self.metering.follow(decision.state, observed)
+            if decision.state != state:
+                self.decided()
             done = await self._act(traffic, instances)
             await self._tell(done)
         else:
@@ -298,6 +314,11 @@ class AgentLoop:
     def forget(self) -> None:
         """Start the next turn from the stored state."""
         self._state = None
+
+    @property
+    def state(self) -> AgentState | None:
+        """The state last saved, as far as this loop knows it."""
+        return self._state
 
     @property
     def measures(self) -> bool:

@@ -20,6 +20,11 @@ def instance_name(key: AgentKey, revision: int, index: int) -> str:
     return f"{key.agent}.{key.environment}.r{revision}.{index}"
 
 
+def reported_name(key: AgentKey, instance: str) -> str:
+    """The name under which an instance reports: hosts of a fleet use the same names, so theirs carry the host."""
+    return f"{instance}@{key.host}" if key.host else instance
+
+
 @dataclass(frozen=True)
 class InstanceGoal:
     """One instance that should exist.

@@ -17,6 +17,7 @@ class EventKind(StrEnum):
     INTENT = "intent"
     REFUSED = "refused"
     PHASE = "phase"
+    HOST = "host"
     WEIGHT = "weight"
     VERDICT = "verdict"
     RESTART = "restart"

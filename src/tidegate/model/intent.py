@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from tidegate.model.policy import Policy
 from tidegate.model.release import AgentKey, Release
 from tidegate.model.spec import NO_HOOKS, Analysis, Hooks, Rollback, Strategy
+from tidegate.model.waves import Host, Waves
 from tidegate.model.workload import Workload
 
 
@@ -29,6 +30,15 @@ class Deploy:
     lock_epoch: int | None = None
     hooks: Hooks = NO_HOOKS
     accept_breaking: bool = False
+
+
+@dataclass(frozen=True)
+class DeployFleet:
+    """Move every host of a fleet to a release, wave by wave; `deploy` is what each host is asked for."""
+
+    deploy: Deploy
+    waves: Waves
+    hosts: tuple[Host, ...]
 
 
 @dataclass(frozen=True)
@@ -150,6 +160,7 @@ class CleanUp:
 
 Action = (
     Deploy
+    | DeployFleet
     | Undo
     | Promote
     | Pause

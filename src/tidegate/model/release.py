@@ -7,13 +7,24 @@ from tidegate.model.workload import Workload
 
 @dataclass(frozen=True)
 class AgentKey:
-    """One agent in one environment: the unit that the loop decides about."""
+    """One agent in one environment: the unit that the loop decides about. `host` names one host of a fleet."""
 
     agent: str
     environment: str
+    host: str = ""
 
     def __str__(self) -> str:
-        return f"{self.agent}.{self.environment}"
+        place = f"{self.agent}.{self.environment}"
+        return f"{place}@{self.host}" if self.host else place
+
+    @property
+    def fleet(self) -> "AgentKey":
+        """The key without its host: that of the fleet, and the one that the host itself knows."""
+        return AgentKey(self.agent, self.environment)
+
+    def on(self, host: str) -> "AgentKey":
+        """The key of one host."""
+        return AgentKey(self.agent, self.environment, host)
 
 
 @dataclass(frozen=True)

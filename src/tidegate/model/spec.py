@@ -9,6 +9,7 @@ from tidegate.model.metering import Origin
 from tidegate.model.monitor import MONITOR, Check
 from tidegate.model.policy import Gate, Policy
 from tidegate.model.traffic import Match, Preview, Sticky
+from tidegate.model.waves import Host, Waves
 from tidegate.model.workload import Workload
 
 
@@ -343,9 +344,10 @@ class Build:
 
 @dataclass(frozen=True)
 class Environment:
-    """A named place. `overlay` is merged into the workload's plain form by the rules of Compose's override files.
+    """A named place; a fleet when it has hosts.
 
-    `drill`: the way back may be rehearsed here.
+    `overlay` is merged into the workload's plain form by the rules of Compose's override files. `drill`: the way back
+    may be rehearsed here.
     """
 
     name: str
@@ -355,11 +357,15 @@ class Environment:
     workload: Workload = field(default_factory=Workload)
     policy: Policy = field(default_factory=Policy)
     drill: bool = False
+    hosts: tuple[Host, ...] = ()
 
 
 @dataclass(frozen=True)
 class Spec:
-    """One agent's tidegate.yaml, validated. `workload` is the base; each environment holds its own merged workload."""
+    """One agent's tidegate.yaml, validated. `workload` is the base; each environment holds its own merged workload.
+
+    `strategy` is how one host moves to a release, `waves` how a fleet does.
+    """
 
     agent: str
     workload: Workload
@@ -367,6 +373,7 @@ class Spec:
     source: Source = Source()
     build: Build | None = None
     strategy: Strategy = Canary()
+    waves: Waves = field(default_factory=Waves)
     analysis: Analysis = Analysis()
     rollback: Rollback = Rollback()
     hooks: Hooks = NO_HOOKS

@@ -15,7 +15,7 @@ from tidegate.spec.routes import ROUTES
 from tidegate.spec.secret import SECRET
 from tidegate.spec.service import SERVICE, WORKLOAD
 from tidegate.spec.shapes import Key, MapOf, Object, Record, Refused
-from tidegate.spec.strategies import STRATEGY
+from tidegate.spec.waves import HOSTS, STRATEGY
 
 PLATFORMS = ("docker", "memory")
 NAME = r"[a-z0-9]([a-z0-9\-]{0,38}[a-z0-9])?"
@@ -104,10 +104,11 @@ ENVIRONMENT = Object(
         Key("platform", choice(*PLATFORMS), "What runs it.", "docker"),
         Key(
             "endpoint",
-            text("an address", r"(unix|tcp|http|https|npipe)://.+", example="unix:///var/run/docker.sock"),
+            text("an address", r"(unix|tcp|http|https|npipe|ssh)://.+", example="unix:///var/run/docker.sock"),
             "Where the engine listens.",
             "the local engine",
         ),
+        Key("hosts", HOSTS, "The hosts of a fleet; a release goes over them in waves.", "one: the endpoint"),
         Key("overlay", OVERLAY, "Workload keys that differ here.", "none"),
         Key(
             "secrets",

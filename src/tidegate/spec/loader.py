@@ -7,6 +7,7 @@ from typing import Any
 
 from tidegate.model.errors import Problem, SpecError
 from tidegate.model.spec import NO_HOOKS, Analysis, Canary, Environment, Rollback, Source, Spec
+from tidegate.model.waves import Waves
 from tidegate.model.workload import Workload
 from tidegate.spec.checks import check_environment
 from tidegate.spec.compose_file import read_text, with_compose
@@ -17,8 +18,10 @@ from tidegate.spec.merge import merge
 from tidegate.spec.policy import policy_of
 from tidegate.spec.shapes import INVALID, Record
 from tidegate.spec.variables import fill_in, with_dotenv
+from tidegate.spec.waves import Fleetwide, hosts_of
 
 FILE = "tidegate.yaml"
+HOSTS_HINT = "add environments.NAME.hosts: {edge-1: {endpoint: ssh://deploy@edge-1}}"
 
 
 @dataclass(frozen=True)
@@ -87,13 +90,17 @@ def _spec(root: Node, context: Context) -> Spec | None:
     if record is INVALID:
         return None
     environments = _environments(root, record, context)
+    strategy = record.get("strategy", Canary())
+    if isinstance(strategy, Fleetwide) and not any(one.hosts for one in environments.values()):
+        context.error(record.at("strategy"), "waves go over hosts, and no environment has any", HOSTS_HINT)
     return Spec(
         agent=record.get("agent", ""),
         workload=_complete(record.get("workload", Workload()), record, {}),
         environments=environments,
         source=record.get("source", Source()),
         build=record.get("build"),
-        strategy=record.get("strategy", Canary()),
+        strategy=strategy.within if isinstance(strategy, Fleetwide) else strategy,
+        waves=strategy.waves if isinstance(strategy, Fleetwide) else Waves(),
         analysis=record.get("analysis", Analysis()),
         rollback=record.get("rollback", Rollback()),
         hooks=record.get("hooks", NO_HOOKS),
@@ -123,6 +130,7 @@ def _environments(root: Node, record: Record, context: Context) -> dict[str, Env
             workload=complete,
             policy=policy_of(record, settings, context),
             drill=settings.get("drill", False),
+            hosts=hosts_of(settings.get("hosts", {})),
         )
     return result
 

@@ -26,6 +26,9 @@ from tidegate.model.workload import Tls
 T = TypeVar("T")
 LOOK_S = 0.25
 """How often a writer that waits looks whether another one has taken its place, in seconds."""
+LOOK_S = 8.0
+"""How long a look may take: a link that is cut answers nothing, and says nothing."""
+
 TRIES = 20
 """How often a commit is tried again when other writers commit at the same time."""
 
@@ -55,7 +58,10 @@ class EnvoyGateway:
     async def observe(self, key: AgentKey) -> ObservedGateway:
         """What is in force for one agent, and its requests in flight. Never raises."""
         try:
-            return await self._with_session(lambda session: force.observe(session, key))
+            async with asyncio.timeout(LOOK_S):
+                return await self._with_session(lambda session: force.observe(session, key.fleet))
+        except TimeoutError:
+            return ObservedGateway(running=False, detail=f"no answer within {LOOK_S:g} s")
         except TidegateError as error:
             return ObservedGateway(running=False, detail=error.message)
 
@@ -70,11 +76,15 @@ class EnvoyGateway:
                 await self._start()
             case ApplyRoutes(key, routes, _):
                 async with self._applying:
-                    await self._apply(Fragment(key, canonical(routes), self.writer.epoch, self.writer.authority))
+                    await self._apply(Fragment(key.fleet, canonical(routes), self.writer.epoch, self.writer.authority))
 
     async def counters(self, key: AgentKey) -> dict[int, Traffic]:
         """Cumulative traffic by revision since the gateway started. Raises GatewayError."""
-        [text] = await self._with_session(lambda session: session.ask([stats.path_of(key)]))
+        try:
+            async with asyncio.timeout(LOOK_S):
+                [text] = await self._with_session(lambda session: session.ask([stats.path_of(key.fleet)]))
+        except TimeoutError:
+            raise GatewayError(f"the gateway did not answer within {LOOK_S:g} s") from None
         return stats.traffic(text)
 
     def fence(self, epoch: int) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from tidegate.adapters.store.database import Database, connect
+from tidegate.adapters.store.fleets import SqlFleets
 from tidegate.adapters.store.folding import fold
 from tidegate.adapters.store.journal import SqlJournal
 from tidegate.adapters.store.lease import SqlLease
@@ -32,6 +33,7 @@ class State:
     pulses: SqlPulses
     switches: SqlSwitches
     outbox: SqlOutbox
+    fleets: SqlFleets
     database: Database
 
     async def close(self) -> None:
@@ -73,6 +75,7 @@ def _open(location: str) -> State:
         SqlPulses(database),
         SqlSwitches(database),
         SqlOutbox(database),
+        SqlFleets(database, reserve),
         database,
     )
 

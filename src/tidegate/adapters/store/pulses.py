@@ -7,7 +7,6 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, update
 
 from tidegate.adapters.store import documents
 from tidegate.adapters.store.database import Database
-from tidegate.adapters.store.rows import key_columns
 from tidegate.adapters.store.tables import listening as listening_table
 from tidegate.adapters.store.tables import pulses as table
 from tidegate.adapters.store.upgrades import Kind
@@ -42,7 +41,7 @@ class SqlPulses:
         query = select(table.c.version, table.c.document)
         query = query.order_by(table.c.agent, table.c.environment, table.c.instance)
         if key is not None:
-            query = query.filter_by(**key_columns(key))
+            query = query.filter_by(agent=key.agent, environment=key.environment)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [documents.value(Kind.PULSE, Pulse, row.version, row.document) for row in rows]
 
@@ -58,7 +57,7 @@ class SqlPulses:
 
 
 def _row(pulse: Pulse) -> dict[str, Any]:
-    name = {**key_columns(pulse.key), "instance": pulse.instance}
+    name = {"agent": pulse.key.agent, "environment": pulse.key.environment, "instance": pulse.instance}
     return {**name, "last_at": pulse.last_at, **documents.columns(pulse)}
 
 

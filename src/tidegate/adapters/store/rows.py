@@ -31,8 +31,8 @@ class Rows:
 
 
 def key_columns(key: AgentKey) -> Row:
-    """The two columns that name an agent in an environment."""
-    return {"agent": key.agent, "environment": key.environment}
+    """The columns that name an agent in an environment, on a host of it."""
+    return {"agent": key.agent, "environment": key.environment, "host": key.host}
 
 
 def rows_of(decision: Decision, known: frozenset[int] | set[int] = frozenset()) -> Rows:
@@ -69,19 +69,30 @@ def revisions_in(state: AgentState) -> Iterator[Revision]:
 
 def write(connection: Connection, rows: Rows) -> None:
     """Put a decision into the tables. What is there stays: a revision never changes, an answer is given once."""
-    agent, environment = rows.state["agent"], rows.state["environment"]
-    mine = (states.c.agent == agent, states.c.environment == environment)
+    # What an earlier Tidegate left in the reserve names no host.
+    key = {"agent": rows.state["agent"], "environment": rows.state["environment"], "host": rows.state.get("host", "")}
+    mine = [states.c[name] == value for name, value in key.items()]
     if connection.execute(update(states).where(*mine).values(rows.state)).rowcount == 0:
         connection.execute(insert(states), rows.state)
-    if rows.events:
-        connection.execute(insert(events), rows.events)
-    for row in rows.answers:
+    write_told(connection, rows.events, rows.answers)
+    write_revisions(connection, key, rows.revisions)
+
+
+def write_told(connection: Connection, told: list[Row], given: list[Row]) -> None:
+    """Add events; keep answers, each once."""
+    if told:
+        connection.execute(insert(events), told)
+    for row in given:
         if connection.execute(select(answers.c.intent).where(answers.c.intent == row["intent"])).first() is None:
             connection.execute(insert(answers), row)
             connection.execute(update(intents).where(intents.c.id == row["intent"]).values(answered=True))
-    for row in rows.revisions:
-        same = (revisions.c.agent == agent, revisions.c.environment == environment, revisions.c.number == row["number"])
-        if connection.execute(select(revisions.c.number).where(*same)).first() is None:
+
+
+def write_revisions(connection: Connection, key: Row, rows: list[Row]) -> None:
+    """Keep revisions of one key; what is there stays."""
+    for row in rows:
+        same = {**key, "number": row["number"]}
+        if connection.execute(select(revisions.c.number).filter_by(**same)).first() is None:
             connection.execute(insert(revisions), row)
 
 

@@ -1,13 +1,13 @@
 """State, events and intents: one transaction a decision."""
 
-from sqlalchemy import Connection, insert, select, union
+from sqlalchemy import Connection, insert, literal, select, union
 
 from tidegate.adapters.store import documents
 from tidegate.adapters.store.database import Database
 from tidegate.adapters.store.folding import epoch_in_force, fold
 from tidegate.adapters.store.reserve import Reserve
 from tidegate.adapters.store.rows import key_columns, revisions_in, rows_of, write
-from tidegate.adapters.store.tables import answers, intents, states
+from tidegate.adapters.store.tables import answers, fleets, intents, states
 from tidegate.adapters.store.upgrades import Kind
 from tidegate.model.decision import Decision
 from tidegate.model.errors import ConflictError, LeaseLostError
@@ -32,16 +32,19 @@ class SqlStore:
 
     async def keys(self) -> tuple[AgentKey, ...]:
         """Every agent in every environment that has state or open intents, sorted."""
-        opened = select(intents.c.agent, intents.c.environment).where(intents.c.answered.is_(False))
-        query = union(select(states.c.agent, states.c.environment), opened).order_by("agent", "environment")
+        opened = select(intents.c.agent, intents.c.environment, intents.c.host).where(intents.c.answered.is_(False))
+        known = select(states.c.agent, states.c.environment, states.c.host)
+        of_fleets = select(fleets.c.agent, fleets.c.environment, literal("").label("host"))
+        query = union(known, opened, of_fleets).order_by("agent", "environment", "host")
         rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return tuple(AgentKey(row.agent, row.environment) for row in rows)
+        return tuple(AgentKey(row.agent, row.environment, row.host) for row in rows)
 
     async def asked(self) -> tuple[AgentKey, ...]:
         """Every agent in every environment that has open intents, sorted."""
-        query = select(intents.c.agent, intents.c.environment).where(intents.c.answered.is_(False)).distinct()
+        query = select(intents.c.agent, intents.c.environment, intents.c.host)
+        query = query.where(intents.c.answered.is_(False)).distinct()
         rows = await self._database.read(lambda connection: connection.execute(query).all())
-        return tuple(sorted((AgentKey(row.agent, row.environment) for row in rows), key=str))
+        return tuple(sorted((AgentKey(row.agent, row.environment, row.host) for row in rows), key=str))
 
     async def save(self, decision: Decision, epoch: int) -> None:
         """State, events, answers and new revisions in one transaction, on the disk when this returns.
@@ -52,7 +55,7 @@ class SqlStore:
         rows = rows_of(decision, self._known.get(key, frozenset()))
 
         def work(connection: Connection) -> list[int]:
-            _require(connection, epoch)
+            require(connection, epoch)
             folded = fold(connection, self._reserve)
             write(connection, rows)
             return folded
@@ -72,16 +75,7 @@ class SqlStore:
 
     async def submit(self, intent: Intent) -> None:
         """Write an intent for the holder of the lease; the same one twice is harmless."""
-        row = {"id": intent.id, **key_columns(intent.key), **documents.columns(intent), "answered": False}
-
-        def work(connection: Connection) -> None:
-            found = connection.execute(select(intents.c.document).where(intents.c.id == intent.id)).scalar()
-            if found is None:
-                connection.execute(insert(intents), row)
-            elif found != row["document"]:
-                raise ConflictError(f"intent {intent.id} was given before and said something else")
-
-        await self._database.write(work)
+        await self._database.write(lambda connection: write_intent(connection, intent))
 
     async def pending(self, key: AgentKey) -> tuple[Intent, ...]:
         """Intents not answered yet, oldest first."""
@@ -96,7 +90,18 @@ class SqlStore:
         return documents.value(Kind.ANSWER, Answer, row.version, row.document) if row is not None else None
 
 
-def _require(connection: Connection, epoch: int) -> None:
+def write_intent(connection: Connection, intent: Intent) -> None:
+    """Write an intent once. Raises ConflictError when its id was given to something else."""
+    row = {"id": intent.id, **key_columns(intent.key), **documents.columns(intent), "answered": False}
+    found = connection.execute(select(intents.c.document).where(intents.c.id == intent.id)).scalar()
+    if found is None:
+        connection.execute(insert(intents), row)
+    elif found != row["document"]:
+        raise ConflictError(f"intent {intent.id} was given before and said something else")
+
+
+def require(connection: Connection, epoch: int) -> None:
+    """Refuse who does not hold the lease any more. Raises LeaseLostError."""
     current = epoch_in_force(connection)
     if current != epoch:
         raise LeaseLostError(

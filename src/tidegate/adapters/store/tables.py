@@ -22,9 +22,10 @@ states = Table(
     metadata,
     Column("agent", Text, nullable=False),
     Column("environment", Text, nullable=False),
+    Column("host", Text, nullable=False, default=""),
     Column("version", Integer, nullable=False),
     Column("document", Text, nullable=False),
-    PrimaryKeyConstraint("agent", "environment"),
+    PrimaryKeyConstraint("agent", "environment", "host"),
 )
 
 events = Table(
@@ -33,9 +34,10 @@ events = Table(
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("agent", Text, nullable=False),
     Column("environment", Text, nullable=False),
+    Column("host", Text, nullable=False, default=""),
     Column("version", Integer, nullable=False),
     Column("document", Text, nullable=False),
-    Index("events_of_key", "agent", "environment", "seq"),
+    Index("events_of_key", "agent", "environment", "host", "seq"),
     sqlite_autoincrement=True,
 )
 
@@ -46,10 +48,11 @@ intents = Table(
     Column("id", Text, nullable=False, unique=True),
     Column("agent", Text, nullable=False),
     Column("environment", Text, nullable=False),
+    Column("host", Text, nullable=False, default=""),
     Column("version", Integer, nullable=False),
     Column("document", Text, nullable=False),
     Column("answered", Boolean, nullable=False, default=False),
-    Index("intents_open", "answered", "agent", "environment"),
+    Index("intents_open", "answered", "agent", "environment", "host"),
 )
 
 answers = Table(
@@ -75,11 +78,12 @@ blocks = Table(
     Column("seq", Integer, primary_key=True, autoincrement=True),
     Column("agent", Text, nullable=False),
     Column("environment", Text, nullable=False),
+    Column("host", Text, nullable=False, default=""),
     Column("first_at", Float, nullable=False),
     Column("last_at", Float, nullable=False),
     Column("entries", Integer, nullable=False),
     Column("payload", LargeBinary, nullable=False),
-    Index("blocks_of_key", "agent", "environment", "last_at"),
+    Index("blocks_of_key", "agent", "environment", "host", "last_at"),
 )
 
 releases = Table(
@@ -99,10 +103,21 @@ revisions = Table(
     metadata,
     Column("agent", Text, nullable=False),
     Column("environment", Text, nullable=False),
+    Column("host", Text, nullable=False, default=""),
     Column("number", Integer, nullable=False),
     Column("version", Integer, nullable=False),
     Column("document", Text, nullable=False),
-    PrimaryKeyConstraint("agent", "environment", "number"),
+    PrimaryKeyConstraint("agent", "environment", "host", "number"),
+)
+
+fleets = Table(
+    "fleets",
+    metadata,
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("agent", "environment"),
 )
 
 pulses = Table(

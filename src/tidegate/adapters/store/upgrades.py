@@ -25,6 +25,7 @@ class Kind(StrEnum):
     REVISION = "revision"
     PULSE = "pulse"
     SWITCH = "switch"
+    FLEET = "fleet"
 
 
 DOCUMENT_VERSION = 1

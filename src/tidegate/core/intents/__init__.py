@@ -19,6 +19,7 @@ from tidegate.model.intent import (
     CleanUp,
     Decommission,
     Deploy,
+    DeployFleet,
     Intent,
     LiftQuarantine,
     Pause,
@@ -58,6 +59,8 @@ def _apply(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState,
     match intent.action:
         case Deploy():
             return deploying.deploy(state, intent, intent.action, facts.now)
+        case DeployFleet():
+            raise RefusedError("this is one host; waves are for an environment with hosts")
         case Undo(to_revision):
             return deploying.undo(state, intent, to_revision, facts.now)
         case Retry(override_quarantine):

@@ -15,6 +15,7 @@ from tidegate.adapters.platform.docker.options import DockerOptions
 from tidegate.adapters.platform.docker.planner import plan
 from tidegate.adapters.platform.docker.probes import Prober
 from tidegate.adapters.platform.docker.pull import Puller
+from tidegate.adapters.platform.docker.remote import RemoteShell
 from tidegate.model.desired import Desired
 from tidegate.model.observation import Observation
 from tidegate.model.operation import PlatformOperation
@@ -39,7 +40,8 @@ class DockerPlatform:
         self._now = now
         self._signals: dict[AgentKey, asyncio.Event] = {}
         self._puller = Puller(engine, options, self._wake_all)
-        self._prober = Prober(engine, self._wake)
+        self._shell = RemoteShell(engine, options.helper_image) if options.helper_image else None
+        self._prober = Prober(engine, self._wake, self._shell)
         self._memory_kills = MemoryKills()
         self._observer = Observer(engine, self._prober, self._puller, self._memory_kills, options)
         self._executor = Executor(engine, self.network, self._puller, secrets, options)
@@ -83,6 +85,8 @@ class DockerPlatform:
         """Let go of connections and tasks; instances run on."""
         await self._events.close()
         await self._prober.close()
+        if self._shell is not None:
+            await self._shell.close()
         await self._puller.close()
         await self.engine.close()
 
@@ -101,5 +105,5 @@ class DockerPlatform:
         for key in self._signals:
             labelled = (attributes.get(labels.AGENT), attributes.get(labels.ENVIRONMENT))
             # Adopted containers have no labels, only a name of ours.
-            if labelled == (key.agent, key.environment) or name.startswith(f"{key}.r"):
+            if labelled == (key.agent, key.environment) or name.startswith(f"{key.fleet}.r"):
                 self._wake(key)

@@ -1,7 +1,8 @@
 """The prober: for each running incarnation of an instance, one asyncio task a probe.
 
-It asks from where the controller runs, at the instance's address on our network; exec probes run inside, through the
-engine. An incarnation is a container between one start and the next exit: after a restart everything is unknown again.
+It asks at the instance's address on our network, from where the controller runs or from a remote engine's own host;
+exec probes run inside, through the engine. An incarnation is a container between one start and the next exit: after a
+restart everything is unknown again.
 """
 
 import asyncio
@@ -13,14 +14,16 @@ import aiohttp
 from yarl import URL
 
 from tidegate.adapters.platform.docker.client import Engine
+from tidegate.adapters.platform.docker.remote import RemoteShell, http_script, tcp_script
 from tidegate.adapters.platform.docker.streak import Streak
-from tidegate.model.errors import TidegateError
+from tidegate.model.errors import TidegateError, UnreachableError
 from tidegate.model.release import AgentKey
 from tidegate.model.workload import Probe, ProbeKind
 
 SHORTEST_PERIOD_S = 0.05
 EARLY_SHARE = 0.1
 """An instance that was never ready is asked again after this share of the time it has had so far."""
+TIMED_OUT = 143
 
 
 Incarnation = tuple[str, str]
@@ -52,8 +55,9 @@ class Watch:
 class Prober:
     """All probes of one engine. `changed` is told the agent when an answer turned something."""
 
-    def __init__(self, engine: Engine, changed: Callable[[AgentKey], None]) -> None:
+    def __init__(self, engine: Engine, changed: Callable[[AgentKey], None], remote: RemoteShell | None = None) -> None:
         self._engine = engine
+        self._remote = remote
         self._changed = changed
         self._watches: dict[Target, Watch] = {}
         self._met: dict[AgentKey, frozenset[Incarnation]] = {}
@@ -112,7 +116,8 @@ class Prober:
         while True:
             begin = loop.time()
             failure = await self.ask(target, streak.probe)
-            if streak.add(not failure, failure):
+            # An engine that is away is no answer of the agent's: what is known of it stays.
+            if failure is not None and streak.add(not failure, failure):
                 self._changed(target.key)
             period = max(streak.probe.period_s, SHORTEST_PERIOD_S)
             if streak.fresh and streak.value is not True and not streak.successes:
@@ -120,9 +125,11 @@ class Prober:
                 period = min(period, max(SHORTEST_PERIOD_S, (loop.time() - first) * EARLY_SHARE))
             await asyncio.sleep(max(0.0, begin + period - loop.time()))
 
-    async def ask(self, target: Target, probe: Probe) -> str:
-        """Put the question once: an empty text for success, else what went wrong."""
+    async def ask(self, target: Target, probe: Probe) -> str | None:
+        """Put the question once: an empty text for success, else what went wrong. None: it could not be put."""
         try:
+            if self._remote is not None and probe.kind is not ProbeKind.EXEC:
+                return await _from_there(self._remote, target, probe)
             async with asyncio.timeout(probe.timeout_s):
                 match probe.kind:
                     case ProbeKind.HTTP:
@@ -133,6 +140,8 @@ class Prober:
                         return await self._exec(target, probe)
         except TimeoutError:
             return f"{_what(probe)}: no answer within {probe.timeout_s:g} s"
+        except UnreachableError:
+            return None
         except TidegateError as error:
             return f"{_what(probe)}: {error.message}"
         except (aiohttp.ClientError, OSError, ValueError) as error:
@@ -166,6 +175,24 @@ class Prober:
         self._hanging.pop(slot, None)
         said = output.decode(errors="replace").strip()
         return "" if code == 0 else f"{_what(probe)} exited with {code}{': ' if said else ''}{said}"
+
+
+async def _from_there(shell: RemoteShell, target: Target, probe: Probe) -> str:
+    """Put the question from the engine's own host. Raises UnreachableError."""
+    script = http_script(target.address, probe) if probe.kind is ProbeKind.HTTP else tcp_script(target.address, probe)
+    status, said = await shell.run(script, probe.timeout_s)
+    if status == TIMED_OUT:
+        return f"{_what(probe)}: no answer within {probe.timeout_s:g} s"
+    if "onnection refused" in said:
+        return f"{_what(probe)}: connection refused"
+    if status:
+        return f"{_what(probe)}: {said or f'exit {status}'}"
+    if probe.kind is ProbeKind.TCP:
+        return ""
+    words = said.split()
+    if len(words) < 2 or not words[0].startswith("HTTP/") or not words[1].isdecimal():
+        return f"{_what(probe)}: connection closed without an answer"
+    return "" if 200 <= int(words[1]) < 400 else f"{_what(probe)} answered {words[1]}"
 
 
 async def _tcp(target: Target, probe: Probe) -> str:

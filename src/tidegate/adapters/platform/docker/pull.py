@@ -82,17 +82,26 @@ class Puller:
     async def _run(self, image: Image, pull: Pull) -> None:
         try:
             await self._check_disk(image)
-            await self._pull(image, pull)
+            if not await self._supplied(image, pull):
+                await self._pull(image, pull)
             await self._verify(image)
             del self._pulls[image]
         except UnreachableError:
-            del self._pulls[image]  # no word about the image: try again when the engine is back
+            # The host is away: that is nothing about the image, and there is a new attempt when it is back.
+            del self._pulls[image]
         except TidegateError as error:
             pull.failures, pull.failed_at = pull.failures + 1, time.monotonic()
             pull.detail = f"{error.message}; {error.hint}" if error.hint else error.message
         finally:
             pull.task = None
             self._changed()
+
+    async def _supplied(self, image: Image, pull: Pull) -> bool:
+        """From the engine that has it, when the image is in no registry."""
+        if self._options.supply is None or image.manifest_digest:
+            return False
+        pull.detail = "waiting for the engine that has it"
+        return await self._options.supply.give(image, self._engine)
 
     async def _pull(self, image: Image, pull: Pull) -> None:
         reference = full_reference(pull_reference(image))

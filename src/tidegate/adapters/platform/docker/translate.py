@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from tidegate.adapters.platform.docker.labels import instance_labels, task_labels
-from tidegate.model.desired import InstanceGoal, TaskGoal
+from tidegate.model.desired import InstanceGoal, TaskGoal, reported_name
 from tidegate.model.errors import UsageError
 from tidegate.model.release import AgentKey
 from tidegate.model.workload import HealthCheck, Mount, MountKind, PublishedPort, Resources, Workload
@@ -91,14 +91,14 @@ def environment(key: AgentKey, goal: InstanceGoal | TaskGoal, placement: Placeme
     ours = {
         "service.name": key.agent,
         "service.version": revision.release.version,
-        "service.instance.id": goal.name,
+        "service.instance.id": reported_name(key, goal.name),
         "deployment.environment.name": key.environment,
     }
     variables |= {
         OTEL: merge_attributes(theirs, ours),
         "TIDEGATE_AGENT": key.agent,
         "TIDEGATE_ENVIRONMENT": key.environment,
-        "TIDEGATE_INSTANCE": goal.name,
+        "TIDEGATE_INSTANCE": reported_name(key, goal.name),
         "TIDEGATE_REVISION": str(revision.runs_as),
     }
     if placement.url:

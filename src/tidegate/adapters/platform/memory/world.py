@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from tidegate.adapters.platform.memory.requests import Request, revision_of
-from tidegate.model.desired import RouteGoal, TaskGoal
+from tidegate.model.desired import RouteGoal, TaskGoal, reported_name
 from tidegate.model.heartbeat import AgentStatus, Heartbeat
 from tidegate.model.observation import LATENCY_BOUNDS_MS, InstanceState, Traffic
 from tidegate.model.operation import Operation
@@ -196,8 +196,8 @@ class World:
         failing = behaviour.failing_after_s is not None and age >= behaviour.failing_after_s
         self.hear(
             Heartbeat(
-                container.key,
-                container.name,
+                container.key.fleet,
+                reported_name(container.key, container.name),
                 container.revision.runs_as,
                 container.revision.release.version,
                 AgentStatus.FAILING if failing else AgentStatus.OK,
