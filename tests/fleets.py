@@ -75,8 +75,9 @@ class Fleet:
             for host in hosts(number)
         }
         state, lease = await _open(path, next(iter(worlds.values())))
-        loop = _fleet_loop(state, lease, next(iter(worlds.values())))
-        return cls(path, worlds, state, loop, lease, plan, strategy)
+        loops: dict[str, AgentLoop] = {}
+        loop = _fleet_loop(state, lease, next(iter(worlds.values())), loops)
+        return cls(path, worlds, state, loop, lease, plan, strategy, loops=loops)
 
     @property
     def now(self) -> float:
@@ -88,7 +89,7 @@ class Fleet:
         self.advance(11.0)
         self.loops = {}
         self.state, self.lease = await _open(self.path, next(iter(self.worlds.values())))
-        self.fleet = _fleet_loop(self.state, self.lease, next(iter(self.worlds.values())))
+        self.fleet = _fleet_loop(self.state, self.lease, next(iter(self.worlds.values())), self.loops)
 
     def advance(self, seconds: float) -> None:
         for world in self.worlds.values():
@@ -175,8 +176,13 @@ class Fleet:
         return [event for _, event in log if kind in (None, event.kind)]
 
 
-def _fleet_loop(state: State, lease: Lease, world: World) -> FleetLoop:
-    return FleetLoop(KEY, FleetPorts(state.fleets, state.store, MemoryClock(world)), lease)
+def _fleet_loop(state: State, lease: Lease, world: World, loops: dict[str, AgentLoop]) -> FleetLoop:
+    """As the controller makes it: it knows what the hosts' own loops know."""
+
+    def known(key: AgentKey) -> AgentState | None:
+        return loops[key.host].state if key.host in loops else None
+
+    return FleetLoop(KEY, FleetPorts(state.fleets, state.store, MemoryClock(world), known), lease)
 
 
 async def _open(path: Path, world: World) -> tuple[State, Lease]:
