@@ -33,23 +33,34 @@ A command that asks for something is a temporary controller while no other one d
 def markdown() -> str:
     """The whole page."""
     root: Any = typer.main.get_command(make_app())
-    parts = [HEAD]
-    for name in sorted(root.commands):
-        parts.append(_command(name, root.commands[name]))
-    return "\n".join(parts)
+    return "\n".join([HEAD, *_commands("", root.commands)])
+
+
+def _commands(parent: str, commands: dict[str, Any]) -> list[str]:
+    """A section a command; those of a group follow it."""
+    parts = []
+    for name in sorted(commands):
+        full = f"{parent} {name}".strip()
+        parts.append(_command(full, commands[name]))
+        parts += _commands(full, getattr(commands[name], "commands", {}))
+    return parts
 
 
 def _command(name: str, command: Any) -> str:
     arguments = [one for one in command.params if one.param_type_name == "argument"]
     options = [one for one in command.params if one.param_type_name == "option"]
-    shown = " ".join(["tidegate", name, *(one.metavar for one in arguments), *(["[OPTIONS]"] if options else [])])
+    shown = " ".join(["tidegate", name, *(_place(one) for one in arguments), *(["[OPTIONS]"] if options else [])])
     about = " ".join((command.help or "").split())
     lines = [f"## {name}", "", f"`{shown}`", "", about, ""]
-    rows = [f"| `{one.metavar}` | {one.help or ''} |" for one in arguments]
+    rows = [f"| `{_place(one)}` | {one.help or ''} |" for one in arguments]
     rows += [f"| `{_spelling(one)}` | {one.help or ''} |" for one in options]
     if rows:
         lines += ["| | |", "|---|---|", *rows, ""]
     return "\n".join(lines)
+
+
+def _place(argument: Any) -> str:
+    return argument.metavar or str(argument.name).upper()
 
 
 def _spelling(option: Any) -> str:
