@@ -213,3 +213,15 @@ async def test_images_of_ours_that_fell_out_of_the_history_are_removed(tmp_path:
     assert [own.image.reference for own in turn.decision.state.images] == ["agent:3", "agent:4"]
     await tide.ask(intent.Undo())
     assert version(await tide.play()) == "3"
+
+
+async def test_what_went_back_can_be_decommissioned_while_its_monitor_table_is_open(tmp_path: Path) -> None:
+    tide = await Tidegate.begin(tmp_path / "t.db", BAD)
+    await tide.deployed("1.0.0")
+    turn = await tide.deployed("1.1.0")
+    rollout = turn.decision.state.rollout
+    assert rollout is not None
+    assert any(row.grade.open for row in rollout.monitor), "its last check looks for a while yet"
+    await tide.ask(intent.Decommission())
+    await tide.play(lambda turn: turn.settled and not tide.world.containers, limit_s=10)
+    assert not tide.world.containers

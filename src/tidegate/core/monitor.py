@@ -37,7 +37,7 @@ def wants_logs(state: AgentState) -> bool:
 def watch(state: AgentState, facts: Facts) -> tuple[AgentState, tuple[Event, ...]]:
     """Look at the checks of the stage under way; a stage begins when the one before it is done."""
     rollout = state.rollout
-    if rollout is None or not under_way(state):
+    if rollout is None or state.stable is None or not under_way(state):  # decommissioned: nothing is left to look at
         return state, ()
     rows: list[Row] = []
     events: list[Event] = []
