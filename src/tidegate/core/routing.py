@@ -61,12 +61,16 @@ def routes(
 
     An instance that is to go is not named: it leaves the routes first, and only then is it stopped.
 
-    A route that only some revisions have goes to those that have it. Weights are spread anew over the revisions that
-    can serve, because a gateway's split does not fail over by itself: an empty share would be answered with 503.
+    A route that only some revisions have goes to those that have it; one that only a candidate without weight has is
+    not there yet (or no more): nobody could see it before the release, and nobody may after the way back. Weights are
+    spread anew over the revisions that can serve, because a gateway's split does not fail over by itself: an empty
+    share would be answered with 503.
     """
     wanted: dict[str, Route] = {}
+    settled = any(share.proven for share in shares)
     for share in sorted(shares, key=lambda share: share.weight):
-        wanted |= {route.name: route for route in share.revision.workload.routes}
+        if share.weight or share.proven or not settled:
+            wanted |= {route.name: route for route in share.revision.workload.routes}
     goals = [RouteGoal(route, _backends(route, shares, observed, names)) for _, route in sorted(wanted.items())]
     if beside == Beside():
         return tuple(goals)

@@ -82,15 +82,21 @@ class View:
             return True
         number = self.rollout.candidate.runs_as
         gateway = self.facts.observation.gateway
-        listed = {goal.route.name: goal for goal in gateway.routes}
-        if not gateway.running or any(r.name not in listed for r in self.rollout.candidate.workload.routes):
+        if not gateway.running:
             return False
-        ours = [listed[route.name] for route in self.rollout.candidate.workload.routes]
-        shares = {b.weight for goal in ours for b in goal.backends if b.revision == number}
+        listed = {goal.route.name: goal for goal in gateway.routes}
+        names = {route.name for route in self.rollout.candidate.workload.routes}
+        shares = {
+            name: {b.weight for b in listed[name].backends if b.revision == number} for name in names if name in listed
+        }
         if weight:
-            return shares == {weight}
+            # What stable does not have is the candidate's alone, whatever the weight.
+            stable = self.state.stable
+            common = {route.name for route in stable.workload.routes} if stable is not None else names
+            return all(shares.get(name) == ({weight} if name in common else {100}) for name in names)
+        left = set().union(*shares.values())
         going = effective_phase(self.rollout) is Phase.REVERTING
-        return shares <= {0} and not (going and any(number in goal.targets for goal in gateway.routes))
+        return left <= {0} and not (going and any(number in goal.targets for goal in gateway.routes))
 
     def requests(self) -> tuple[RouteGoal, ...]:
         """The gateway's routes of the candidate that know requests, as they are in force."""
