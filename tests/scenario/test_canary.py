@@ -9,9 +9,10 @@ import pytest
 from tests.memory import KEY, QUICK, Tidegate, in_phase, phase_of, workload
 from tidegate.adapters.platform.memory.world import Behaviour
 from tidegate.model import intent
+from tidegate.model.errors import UnreachableError
 from tidegate.model.event import EventKind
 from tidegate.model.observation import InstanceState
-from tidegate.model.operation import Operation, RestartInstance
+from tidegate.model.operation import Operation, RestartInstance, StartInstance
 from tidegate.model.rollout import Phase
 from tidegate.model.spec import Analyse, Pause, SetWeight
 
@@ -249,3 +250,34 @@ async def test_a_restart_takes_each_instance_out_of_the_routes_first(tmp_path: P
     await tide.play(lambda turn: turn.settled and not turn.decision.state.restart_of, limit_s=60)
     assert routed_at_restart == [False] * replicas
     assert tide.world.lost == 0
+
+
+async def test_an_engine_that_goes_away_in_mid_call_is_not_the_candidates_fault(tmp_path: Path) -> None:
+    tide = await Tidegate.begin(tmp_path / "t.db")
+    await tide.deployed("1.0.0")
+    cut = []
+
+    def cut_off(when: str, operation: Operation) -> None:
+        if isinstance(operation, StartInstance) and ".r2." in operation.name and len(cut) < 6:
+            cut.append(operation.name)
+            raise UnreachableError("the engine does not answer")
+
+    tide.world.on_call = cut_off
+    turn = await tide.deployed("1.1.0")
+    assert len(cut) == 6
+    assert phase_of(turn.decision.state) is Phase.PROMOTED
+
+
+async def test_the_same_deploy_once_more_carries_on_with_what_is_under_way(tmp_path: Path) -> None:
+    tide = await Tidegate.begin(tmp_path / "t.db")
+    await tide.deployed("1.0.0")
+    await tide.deploy("1.1.0")
+    await tide.play(in_phase(Phase.PROGRESSING))
+    again = await tide.deploy("1.1.0")
+    turn = await tide.play()
+    answer = await tide.state.store.answer(again)
+    assert answer is not None
+    assert answer.accepted
+    assert answer.revision == 2
+    assert phase_of(turn.decision.state) is Phase.PROMOTED
+    assert turn.decision.state.next_revision == 3

@@ -18,7 +18,7 @@ Budget = Callable[[float], Callable[[], bool]]
 def budget() -> Budget:
     """budget(0.25) begins a quarter of the time; what it returns says whether some of it is left.
 
-    The whole end is every part's end, so a slow part takes from those after it, never from the clock on the wall.
+    The whole soak's end is every part's end: a slow part takes from those after it.
     """
 
     def begin(share: float) -> Callable[[], bool]:

@@ -24,7 +24,7 @@ SEED = 1
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_every_point_in_memory(tmp_path: Path, budget: Budget, strategy: str) -> None:
-    left, played, known = budget(0.3 / len(STRATEGIES)), 0, 0
+    left, played, known = budget(0.15 / len(STRATEGIES)), 0, 0
     for version in sorted(VERSIONS):
         calls = asyncio.run(rollout_with_crashes(tmp_path / f"{version}.db", version, [], strategy=strategy))
         points = [(call, when) for call in range(1, calls + 1) for when in ("before", "after")]
@@ -54,7 +54,7 @@ def host(session_engine: Engine, tmp_path: Path) -> Iterator[Host]:
 @pytest.mark.engine
 @pytest.mark.parametrize("bad", [True, False], ids=["bad", "healthy"])
 def test_every_point_on_a_real_engine(host: Host, budget: Budget, bad: bool) -> None:
-    left = budget(0.25)
+    left = budget(0.25 if bad else 0.42)
     calls = len(rollout_with_kills(host, "1.0.1", [], bad).calls[-1])
     points = [Point(call, when) for call in range(1, calls + 1) for when in ("before", "after")]
     random.Random(SEED).shuffle(points)

@@ -1,6 +1,6 @@
 """An agent for tests of faults: answers HTTP on 8080 with its version, and fails as MODE says.
 
-MODE: exit (says so and exits), deaf (never ready), hog (fills its memory once it serves), empty: well.
+MODE: exit (says so and exits), deaf (never ready), hog (fills its memory), empty: well.
 FAIL_EVERY=n makes every n-th request fail; a file /trouble/VERSION every third, as soon as it is there.
 """
 
@@ -55,7 +55,6 @@ class Server(ThreadingHTTPServer):
 
 
 def fill():
-    time.sleep(1)
     print(f"{version} fills its memory", flush=True)
     kept = []
     while True:
@@ -63,7 +62,7 @@ def fill():
 
 
 if mode == "hog":
-    threading.Thread(target=fill, daemon=True).start()
+    fill()  # before it serves: what a candidate had in hand when the kernel ends it is lost, whoever delivers it
 server = Server(("", 8080), Handler)
 signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
 server.serve_forever()
