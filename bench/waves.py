@@ -97,7 +97,8 @@ async def engines(number: int, rounds: int) -> list[Row]:
                 mine.append(await ours(one, version))
                 print(f"round {version - 1}: waves {mine[-1]:.2f} s, plain {theirs[-1]:.2f} s", flush=True)
     took, beside = statistics.median(mine), statistics.median(theirs)
-    overhead = 100.0 * (took / beside - 1.0)
+    # Round by round: what else the machine does weighs on both sides of a round alike.
+    overhead = statistics.median(100.0 * (one / other - 1.0) for one, other in zip(mine, theirs, strict=True))
     return [
         Row(
             f"wave rollout over {number} engines, {rounds} rounds, median",
@@ -105,8 +106,23 @@ async def engines(number: int, rounds: int) -> list[Row]:
             "s",
             f"{beside:.3f} s: {PLAIN}",
         ),
-        Row("overhead of the wave rollout", round(overhead, 1), "%", f"goal: under 10 % beyond {PLAIN}"),
+        Row(
+            "overhead of the wave rollout, median of the rounds",
+            round(overhead, 1),
+            "%",
+            f"goal: under 10 % beyond {PLAIN}",
+        ),
     ]
+
+
+async def turn_together(fleet: memory.Fleet) -> int:
+    """One turn of every loop, side by side as the controller runs them; the number of decisions."""
+    decision = await fleet.fleet.turn()
+    hosts = decision.state.rollout.hosts.values() if decision.state.rollout else ()
+    loops = [fleet.loop_of(host.name) for host in hosts if host.asks]
+    await asyncio.gather(*(loop.turn() for loop in loops))
+    fleet.advance(memory.TURN_S)
+    return len(loops) + 1
 
 
 async def thousand(number: int) -> list[Row]:
@@ -118,8 +134,7 @@ async def thousand(number: int) -> list[Row]:
         await fleet.deploy("1.0.0")
         began = time.perf_counter()
         while True:
-            await fleet.turn()
-            decisions += len(fleet.loops) + 1
+            decisions += await turn_together(fleet)
             if memory.ended(await fleet.look()):
                 break
         took = time.perf_counter() - began

@@ -120,7 +120,7 @@ class Fleet:
         known = decision.state.rollout.hosts if decision.state.rollout else {}
         asked = {key.host for key in await self.state.store.asked() if key.host}
         for name in sorted({*asked, *self.loops, *(name for name, host in known.items() if host.asks)}):
-            loop = self.loops.get(name) or self._host_loop(name)
+            loop = self.loop_of(name)
             if self.now >= self.next_sample:
                 await loop.sampler.sample()
             await loop.turn()
@@ -129,7 +129,10 @@ class Fleet:
         self.watch(self)
         self.advance(TURN_S)
 
-    def _host_loop(self, name: str) -> AgentLoop:
+    def loop_of(self, name: str) -> AgentLoop:
+        """A host's own loop; made when it is first needed."""
+        if name in self.loops:
+            return self.loops[name]
         world = self.worlds[name]
         ports = Ports(
             MemoryPlatform(world), MemoryGateway(world), self.state.store, self.state.journal, MemoryClock(world)
