@@ -5,11 +5,12 @@ the two have a thread each; writes of this process happen in the order in which 
 """
 
 import asyncio
+import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -20,6 +21,9 @@ from tidegate.adapters.store.location import file_of, prepare
 from tidegate.model.errors import StoreError
 
 T = TypeVar("T")
+
+Version = tuple[int, int]
+"""Which opening of the connection, and SQLite's own number, which means something within one connection only."""
 
 BUSY_S = 10.0
 """How long a write waits for another process's transaction."""
@@ -80,10 +84,21 @@ class Lane:
         self._engine = engine.execution_options(write=write)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"store-{name}")
         self._connection: Connection | None = None
+        self._opened = 0
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """One transaction. Raises StoreError; after its deadline, whether the work was done is unknown."""
-        future = asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work)
+        return await self._in_time(lambda: self._transaction(work))
+
+    async def version(self) -> Version | None:
+        """Another one after any other connection has committed something; None on a server.
+
+        Source: https://www.sqlite.org/pragma.html#pragma_data_version
+        """
+        return await self._in_time(self._version) if self._engine.dialect.name == "sqlite" else None
+
+    async def _in_time(self, call: Callable[[], T]) -> T:
+        future = asyncio.get_running_loop().run_in_executor(self._thread, call)
         try:
             return await asyncio.wait_for(asyncio.shield(future), CALL_S)
         except TimeoutError as error:
@@ -94,13 +109,26 @@ class Lane:
 
     def _transaction(self, work: Callable[[Connection], T]) -> T:
         try:
-            if self._connection is None:
-                self._connection = self._engine.connect()
-            with self._connection.begin():
-                return work(self._connection)
+            with self._open().begin() as transaction:
+                return work(transaction.connection)
         except SQLAlchemyError as error:
             self._forget()
             raise explain(error, self._engine.url.render_as_string(hide_password=True)) from error
+
+    def _version(self) -> Version | None:
+        try:
+            # Past SQLAlchemy, which would begin a transaction: this is asked many times a second.
+            raw = self._open().connection.driver_connection
+            assert isinstance(raw, sqlite3.Connection)
+            return self._opened, int(raw.execute("PRAGMA data_version").fetchone()[0])
+        except (SQLAlchemyError, sqlite3.Error):
+            return None  # whoever reads next is told what is wrong
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            self._connection = self._engine.connect()
+            self._opened += 1
+        return self._connection
 
     def _forget(self) -> None:
         connection, self._connection = self._connection, None
@@ -136,6 +164,10 @@ class Database:
         self.commits_ms.append((time.perf_counter() - began) * 1000)
         return result
 
+    async def version(self) -> Version | None:
+        """Stays the same for as long as nobody commits anything, in any process; None where that cannot be told."""
+        return await self._reader.version()
+
     async def aside(self, work: Callable[[], T]) -> T:
         """Run blocking work that is not a transaction, off the loop."""
         return await asyncio.to_thread(work)
@@ -148,3 +180,19 @@ class Database:
         self._writer.close()
         self._reader.close()
         self.engine.dispose()
+
+
+class Latest(Generic[T]):
+    """What is read over and over and seldom changes: read again only when somebody has committed something since."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._version: Version | None = None
+        self._known: tuple[object, T] | None = None
+
+    async def get(self, question: object, read: Callable[[], Awaitable[T]]) -> T:
+        """The answer to the question. The version is looked at first: what is committed after it is found next time."""
+        version = await self._database.version()
+        if self._known is None or version is None or (version, question) != (self._version, self._known[0]):
+            self._version, self._known = version, (question, await read())
+        return self._known[1]
