@@ -40,6 +40,7 @@ class Controller:
         self._loops: dict[AgentKey, AgentLoop | FleetLoop] = {}
         self._beginning: set[AgentKey] = set()
         self._stop = asyncio.Event()
+        self._asked = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._teller = _teller(ports)
         self._silent: dict[AgentKey, str] = {}
@@ -93,6 +94,10 @@ class Controller:
         await asyncio.sleep(min(seconds, SOON_S) if loop is None else seconds)
         return False
 
+    def look(self) -> None:
+        """Somebody in this process asked something: hear it now, and not when it is looked for next."""
+        self._asked.set()
+
     def _with_hosts(self, key: AgentKey) -> list[AgentKey]:
         return [one for one in self._loops if key in (one, one.fleet)]
 
@@ -131,7 +136,9 @@ class Controller:
                 known = True
                 for key in asked:
                     self._wake(key)
-            await asyncio.sleep(LOOK_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), LOOK_S)
+            self._asked.clear()
 
     def _wake(self, key: AgentKey) -> None:
         """There is something to do: now, and not when somebody looks next."""

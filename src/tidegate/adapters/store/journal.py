@@ -57,7 +57,7 @@ class SqlJournal:
     async def add_blocks(self, key: AgentKey, blocks: Sequence[Block]) -> None:
         """Keep measurement blocks for replay, in the order of their ends."""
         if blocks:
-            await self._database.write(lambda connection: _add_blocks(connection, key, list(blocks)))
+            await self._database.note(lambda connection: _add_blocks(connection, key, list(blocks)))
 
     async def blocks(self, key: AgentKey, since: float, until: float) -> list[Block]:
         """Measurement blocks that ended within the span (unix seconds, both ends included)."""

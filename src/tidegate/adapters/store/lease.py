@@ -40,7 +40,7 @@ class SqlLease:
 
     async def renew(self, holder: str, epoch: int, ttl_s: float, now: float) -> bool:
         """Keep it; False when somebody else took it. An expired lease that nobody took is still ours."""
-        return await self._database.write(lambda connection: _change(connection, holder, epoch, holder, now + ttl_s))
+        return await self._database.note(lambda connection: _change(connection, holder, epoch, holder, now + ttl_s))
 
     async def release(self, holder: str, epoch: int) -> None:
         """Give it back; nothing happens when it is not ours any more."""
