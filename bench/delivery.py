@@ -34,7 +34,7 @@ from tidegate.controller.lease import Lease
 from tidegate.core.overlay import overlaid
 from tidegate.model.event import Event, EventKind
 from tidegate.model.intent import Deploy
-from tidegate.model.rollout import AgentState
+from tidegate.model.rollout import AgentState, Phase
 from tidegate.pipeline import deliver as pipeline
 from tidegate.spec import load_spec
 
@@ -211,7 +211,9 @@ async def running(
                     await controller.news(KEY, 0.05)
                 assert answer.accepted, answer
                 await controller.tidy(KEY)
-            return [event for _, event in await journal.events(KEY, after=seen)]
+            events = [event for _, event in await journal.events(KEY, after=seen)]
+            assert _promoted(await store.load(KEY)), [event.because for event in events]
+            return events
 
         try:
             yield deliver
@@ -223,6 +225,10 @@ async def running(
 async def _busy(loading: Awaitable[AgentState | None]) -> bool:
     state = await loading
     return state is None or state.active is not None or bool(state.retiring)
+
+
+def _promoted(state: AgentState | None) -> bool:
+    return state is not None and state.rollout is not None and state.rollout.phase is Phase.PROMOTED
 
 
 @dataclass
@@ -237,7 +243,7 @@ class Parts:
         done = [event for event in events if event.kind is EventKind.OPERATION]
         stages = [event.at for event in events if event.kind is EventKind.STAGE]
         started = next(event.at for event in done if event.because.startswith("start"))
-        ready = next(event.at for event in events if " ready after " in event.because or "1 ready" in event.because)
+        ready = next(event.at for event in events if event.kind is EventKind.WEIGHT)
         spent = {
             "source and image": stages[-1] - stages[0],
             "operations": sum(float(str(event.data["took_s"])) for event in done),
