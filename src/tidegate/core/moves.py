@@ -34,8 +34,8 @@ def note(view: View, because: str) -> Note:
 
 
 def shift(view: View, weight: int, because: str) -> Note:
-    """Change the candidate's weight within the phase."""
-    after = replace(view.rollout, weight=weight, because=because)
+    """Change the candidate's weight within the phase: that is progress."""
+    after = replace(view.rollout, weight=weight, cursor_since=view.now, because=because)
     return Note(after, weight_event(view, after, because))
 
 

@@ -21,6 +21,7 @@ from tidegate.core import (
     monitor,
     notices,
     quarantine,
+    setback,
     shape,
     silence,
     tasks,
@@ -40,7 +41,7 @@ MOST_MOVES = 64
 
 def decide(state: AgentState, facts: Facts) -> Decision:
     """The only decision function. Pure: the same state and facts always give the same decision."""
-    state, answers, events = intents.apply(state, facts)
+    state, answers, events = intents.apply(setback.brought_to(state, facts.now), facts)
     if not facts.observation.reachable:
         return _hold(state, facts, answers, events)
     state, back = _reachable_again(state, facts)
@@ -73,15 +74,7 @@ def _reachable_again(state: AgentState, facts: Facts) -> tuple[AgentState, tuple
     gap = facts.now - state.unreachable_since
     event = Event(facts.now, state.key, EventKind.UNREACHABLE, f"the engine is back after {gap:.1f} s; deadlines moved")
     state = replace(state, unreachable_since=None)
-    return (replace(state, rollout=postponed(state.active, gap)) if state.active else state), (event,)
-
-
-def postponed(rollout: Rollout, gap: float) -> Rollout:
-    """The rollout with its clocks moved by a time in which nobody could look."""
-    hold = rollout.hold
-    if hold and hold.until is not None:
-        hold = replace(hold, until=hold.until + gap)
-    return replace(rollout, phase_since=rollout.phase_since + gap, cursor_since=rollout.cursor_since + gap, hold=hold)
+    return (replace(state, rollout=setback.postponed(state.active, gap)) if state.active else state), (event,)
 
 
 def _watch_readiness(state: AgentState, facts: Facts) -> AgentState:

@@ -8,6 +8,7 @@ from tidegate.model.decision import Facts
 from tidegate.model.intent import Adopt, Intent
 from tidegate.model.release import Revision
 from tidegate.model.rollout import AgentState
+from tidegate.model.spec import InPlace
 
 MOST_REPLICAS = 1000
 
@@ -19,6 +20,8 @@ def scale(state: AgentState, intent: Intent, replicas: int) -> tuple[AgentState,
         )
     if state.stable is None and state.rollout is None:
         raise RefusedError("nothing was deployed here yet")
+    if replicas > 1 and state.rollout is not None and isinstance(state.rollout.strategy, InPlace):
+        raise RefusedError("in_place is for an agent that cannot run twice; deploy with another strategy, then scale")
     rollout = replace(state.rollout, replicas=None, replicas_before=None) if state.rollout else None
     because = f"{state.replicas} -> {replicas} instances, by {intent.by}"
     return replace(state, replicas=replicas, rollout=rollout), because
