@@ -6,7 +6,7 @@ made; at the end people stop meddling, and in time everything must be at rest: o
 
 import asyncio
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,14 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tests.fleets import QUICK_DISK
 from tests.memory import KEY, Tidegate, workload
-from tests.property.test_crash import Assassin, Killed
+from tests.property.test_crash import PREVIEW, Assassin, Killed
 from tidegate.adapters.platform.memory.world import Behaviour, Deed, World
 from tidegate.controller.loop import Turn
 from tidegate.model import intent
 from tidegate.model.observation import InstanceState
 from tidegate.model.operation import Operation, StartInstance
 from tidegate.model.policy import Gate, OnNew, Policy
-from tidegate.model.rollout import AgentState, PauseKind, Phase
+from tidegate.model.rollout import AgentState, PauseKind, Phase, Rollout
 from tidegate.model.spec import (
     Analyse,
     BackedUp,
@@ -83,7 +83,7 @@ strategies = st.one_of(
     st.builds(Rolling, sizes, sizes, seconds, seconds, seconds),
     st.builds(
         BlueGreen,
-        st.sampled_from([None, Preview(9090)]),
+        st.sampled_from([None, Preview(PREVIEW)]),
         st.sampled_from([0, 20]),
         seconds,
         st.booleans(),
@@ -101,8 +101,9 @@ hooks = st.sampled_from(
 class Watch(Assassin):
     """Every operation, as it is made; kills the controller at the points that are set."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, rollout: Callable[[], Rollout | None]) -> None:
         super().__init__(world, [])
+        self.rollout = rollout
 
     def arm(self, call: int, when: str) -> None:
         """Die at the n-th call from now."""
@@ -110,11 +111,10 @@ class Watch(Assassin):
 
     def keeps_promises(self, operation: Operation) -> None:
         super().keeps_promises(operation)
-        if isinstance(operation, StartInstance) and self.world.containers[operation.name].revision.number in self.alone:
+        rollout = self.rollout()
+        if isinstance(operation, StartInstance) and rollout is not None and isinstance(rollout.strategy, InPlace):
             up = {name for name, c in self.world.containers.items() if c.state is InstanceState.RUNNING}
             assert up <= {operation.name}, f"in place, {operation.name} would run beside {up}"
-
-    alone: set[int] = set()  # noqa: RUF012 - set anew by each machine
 
 
 class AnyRollout(RuleBasedStateMachine):
@@ -138,9 +138,13 @@ class AnyRollout(RuleBasedStateMachine):
         rollback = Rollback(ready_deadline_s=8.0, switch_deadline_s=8.0, hold=False)
         versions = {f"{name}-{n}": behaviour for name, behaviour in BEHAVIOURS.items() for n in range(60)}
         self.tide: Tidegate = self.run(Tidegate.begin(path, versions, base=base, rollback=rollback))
-        self.watch = self.tide.world.on_call = Watch(self.tide.world)
-        self.watch.alone = set()
+        self.tide.world.rates[PREVIEW] = 5.0
+        self.watch = self.tide.world.on_call = Watch(self.tide.world, self.under_way)
         self.run(self.tide.deployed("1.0.0"))
+
+    def under_way(self) -> Rollout | None:
+        state = self.tide.loop.state
+        return state.active if state is not None else None
 
     async def turns(self, seconds: float) -> Turn:
         """Turn for a time, through kills."""
@@ -160,7 +164,6 @@ class AnyRollout(RuleBasedStateMachine):
         self.former = state
         rollout = state.rollout
         if rollout is not None and isinstance(rollout.strategy, InPlace):
-            self.watch.alone.add(rollout.candidate.number)
             self.harmed = True  # nothing serves for a moment: that is its nature
         lost = self.tide.world.lost
         assert self.harmed or lost == 0, f"{lost:.0f} requests lost: {rollout and rollout.because}; {self.seen()}"

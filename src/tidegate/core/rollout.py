@@ -27,6 +27,7 @@ from tidegate.core import (
     tasks,
 )
 from tidegate.core.alarm import UNPROVEN, alarm
+from tidegate.core.changes import changed
 from tidegate.core.moves import Move, Note, weight_event
 from tidegate.core.phases import PHASES
 from tidegate.core.transitions import allowed
@@ -84,9 +85,8 @@ def _watch_readiness(state: AgentState, facts: Facts) -> AgentState:
         return state
     known = rollout.ready_since
     seen = facts.observation.of_revision(rollout.candidate.runs_as)
-    return replace(
-        state, rollout=replace(rollout, ready_since={i.name: known.get(i.name, facts.now) for i in seen if i.ready})
-    )
+    since = {i.name: known.get(i.name, facts.now) for i in seen if i.ready}
+    return changed(state, rollout=changed(rollout, ready_since=since))
 
 
 def _listen(state: AgentState, facts: Facts) -> AgentState:
@@ -95,11 +95,10 @@ def _listen(state: AgentState, facts: Facts) -> AgentState:
     if rollout is None or rollout.fast or rollout.phase in (*UNPROVEN, Phase.REVERTING):
         return state
     stable = state.stable.runs_as if state.stable else None
-    rollout = analysis.take(rollout, facts.blocks, stable)
+    rollout = analysis.take(rollout, facts.blocks, stable) if facts.blocks else rollout
     instances = len(facts.observation.of_revision(rollout.candidate.runs_as))
-    return replace(
-        state, rollout=replace(rollout, verdict=analysis.judge(rollout, instances, facts.now, bool(facts.blocks)))
-    )
+    verdict = analysis.judge(rollout, instances, facts.now, bool(facts.blocks))
+    return changed(state, rollout=changed(rollout, verdict=verdict))
 
 
 def _advance(state: AgentState, facts: Facts) -> tuple[AgentState, tuple[Event, ...]]:
@@ -200,7 +199,7 @@ def _drained(state: AgentState, facts: Facts) -> AgentState:
             return False
         return bool(gateway.endpoints(number)) or gateway.active.get(number, 0) > 0 or not gateway.running
 
-    return replace(state, retiring=tuple(leaving for leaving in state.retiring if still(leaving)))
+    return changed(state, retiring=tuple(leaving for leaving in state.retiring if still(leaving)))
 
 
 def _wake_at(state: AgentState, facts: Facts) -> float | None:
