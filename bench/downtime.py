@@ -2,9 +2,9 @@
 
     python bench/downtime.py    (root, Linux, dockerd) prints its rows; bench/undo.py writes them into undo.json
 
-An agent that publishes a port of the host is replaced, and somebody outside asks that port every 5 ms. By hand it is
-done twice: as in most scripts (stop, pull, run; the image is there, so the pull only asks a registry next door) and with
-the pull left out: the agent's own stop, start and readiness and nothing else. The backup's time is told apart.
+An agent that publishes a port of the host is replaced; somebody outside asks that port every 5 ms. By hand it is done
+twice: as in most scripts (stop, pull, run; the image is there, so the pull only asks a registry next door) and with the
+pull left out: stop, start and readiness of the agent itself and nothing else. The time of the backup is told apart.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from tidegate.core import admission, healing, quarantine
+from tidegate.core.admission import Standing
 from tidegate.core.refusal import RefusedError
 from tidegate.model.decision import Facts
 from tidegate.model.intent import Adopt, Intent
@@ -60,7 +61,7 @@ def decommission(state: AgentState, intent: Intent, now: float) -> tuple[AgentSt
     return replace(state, decommissioned=True, stable=None, history=(), retiring=()), f"decommissioned by {intent.by}"
 
 
-def lift(state: AgentState, intent: Intent, revision: int) -> tuple[AgentState, str]:
+def lift(state: Standing, intent: Intent, revision: int) -> tuple[Standing, str]:
     state, entry = quarantine.lift(state, revision)
     if entry is None:
         known = ", ".join(one.id for one in state.quarantine) or "nothing"
@@ -70,7 +71,7 @@ def lift(state: AgentState, intent: Intent, revision: int) -> tuple[AgentState, 
     return state, f"{entry.version} is out of quarantine, by {intent.by}: {intent.reason}"
 
 
-def acknowledge(state: AgentState, intent: Intent) -> tuple[AgentState, str]:
+def acknowledge(state: Standing, intent: Intent) -> tuple[Standing, str]:
     if state.held is None:
         return state, "nothing is held; nothing to do"
     return replace(state, held=None), f"acknowledged by {intent.by}: automatic deliveries may go on"
