@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -20,6 +21,7 @@ from tests.memory import KEY, Tidegate, workload
 from tests.property.test_crash import PREVIEW, Assassin, Killed
 from tidegate.adapters.platform.memory.world import Behaviour, Deed, World
 from tidegate.controller.loop import Turn
+from tidegate.core.strategies.rolling import limits
 from tidegate.model import intent
 from tidegate.model.observation import InstanceState
 from tidegate.model.operation import Operation, StartInstance
@@ -40,6 +42,7 @@ from tidegate.model.spec import (
     SetRoute,
     SetScale,
     SetWeight,
+    Strategy,
 )
 from tidegate.model.traffic import Match, MatchOn, Preview, Sticky
 from tidegate.model.verdict import Outcome
@@ -117,6 +120,16 @@ class Watch(Assassin):
             assert up <= {operation.name}, f"in place, {operation.name} would run beside {up}"
 
 
+def may_serve_nothing(strategy: Strategy, replicas: int) -> bool:
+    """Whether the spec itself allows a moment in which nothing serves."""
+    match strategy:
+        case InPlace():
+            return True
+        case Rolling():
+            return limits(strategy, replicas)[1] >= replicas
+    return False
+
+
 class AnyRollout(RuleBasedStateMachine):
     """One agent in one environment, and everything that can happen to it."""
 
@@ -163,8 +176,8 @@ class AnyRollout(RuleBasedStateMachine):
         state, former = turn.decision.state, self.former
         self.former = state
         rollout = state.rollout
-        if rollout is not None and isinstance(rollout.strategy, InPlace):
-            self.harmed = True  # nothing serves for a moment: that is its nature
+        if rollout is not None and may_serve_nothing(rollout.strategy, state.replicas):
+            self.harmed = True
         lost = self.tide.world.lost
         assert self.harmed or lost == 0, f"{lost:.0f} requests lost: {rollout and rollout.because}; {self.seen()}"
         if former is None or former.rollout is None or rollout is None or former.rollout.id != rollout.id:
@@ -308,7 +321,8 @@ class AnyRollout(RuleBasedStateMachine):
         return ", ".join(f"{name} {c.state}" for name, c in sorted(self.tide.world.containers.items()))
 
 
+pytestmark = pytest.mark.timeout(600)
 TestAnyRollout = AnyRollout.TestCase
 TestAnyRollout.settings = settings(
-    max_examples=15, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=12, stateful_step_count=14, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )

@@ -21,6 +21,8 @@ from tidegate.model.rollout import Phase
 from tidegate.model.spec import Analyse, BlueGreen, Canary, Rolling, SetMirror, SetRoute, SetWeight, Strategy
 from tidegate.model.traffic import Match, MatchOn, Preview, Sticky
 
+pytestmark = pytest.mark.timeout(600)  # a busy machine is slow; only what never ends may fail
+
 VERSIONS = {
     "healthy": Behaviour(),
     "errors": Behaviour(error_share=0.2),
