@@ -130,7 +130,8 @@ class Rollout:
     who stopped it. `replicas` are the instances to have once it is promoted and `replicas_before` those to have when it
     goes back, where the release changes their number; until its end there are as many as the greater of both.
     `approvals` are the gates that were opened, `freeze_overridden_by` whoever let it go on inside a freeze window.
-    `monitor` is the table of the way back; `turned_at` is the phase in which it turned.
+    `monitor` is the table of the way back; `turned_at` is the phase in which it turned. `delivery` is the number of the
+    delivery that asked for it; 0: none did.
     """
 
     id: str
@@ -171,6 +172,7 @@ class Rollout:
     tasks: tuple[TaskRecord, ...] = ()
     restoring: Restoring | None = None
     breaking_accepted_by: str = ""
+    delivery: int = 0
 
     @property
     def bake_s(self) -> float:
