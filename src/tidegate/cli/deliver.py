@@ -88,8 +88,8 @@ async def _looking(desk: "Desk", site: "Site") -> "AsyncIterator[None]":
 
 
 async def _tell_plan(desk: "Desk", what: "Plan") -> int:
-    from tidegate.cli.views.lines import line
     from tidegate.model.errors import Exit
+    from tidegate.views.lines import line
 
     state = await desk.books.store.load(desk.key)
     running = state.stable.title if state is not None and state.stable is not None else "nothing"

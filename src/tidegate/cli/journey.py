@@ -11,12 +11,12 @@ from tidegate.cli.fleet import ask_fleet, is_fleet
 from tidegate.cli.follow import Ending, Follower, Progress
 from tidegate.cli.screen import Screen
 from tidegate.cli.toolbox import Site
-from tidegate.cli.views.delivery import delivery_data, delivery_lines
 from tidegate.core.delivery import rollout_intent
 from tidegate.model.delivery import Delivery, DeliveryPhase, StageState
 from tidegate.model.errors import Exit, StageError, TidegateError
 from tidegate.model.intent import Intent, Resume
 from tidegate.model.stages import StageName
+from tidegate.views.delivery import delivery_data, delivery_lines
 
 LOOK_S = 0.1
 

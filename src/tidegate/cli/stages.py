@@ -51,10 +51,10 @@ async def _stage(ctx: typer.Context, where: Where, name: str, commit: str, askin
     from tidegate.cli.desk import open_desk
     from tidegate.cli.journey import see_delivery
     from tidegate.cli.output import Output
-    from tidegate.cli.views.delivery import evidence_lines
     from tidegate.model import codec
     from tidegate.pipeline.deliver import Asked, new_delivery
     from tidegate.pipeline.registry import records_for
+    from tidegate.views.delivery import evidence_lines
 
     assert isinstance(asking, Asking)
     wanted = _stage_name(name)
@@ -102,8 +102,8 @@ def evidence(
 async def _evidence(ctx: typer.Context, where: Where, release: str, as_json: bool) -> int:
     from tidegate.cli.desk import open_desk
     from tidegate.cli.output import Output
-    from tidegate.cli.views.delivery import delivery_data, markdown
     from tidegate.model import codec
+    from tidegate.views.delivery import delivery_data, markdown
 
     async with open_desk(ctx.obj, where, Output(as_json)) as desk:
         delivery = await _delivery(desk, release)
@@ -165,10 +165,10 @@ def cancel(
 async def _cancel(ctx: typer.Context, where: Where, who: Who) -> int:
     from tidegate.cli.desk import open_desk
     from tidegate.cli.output import Output
-    from tidegate.cli.views.lines import line
     from tidegate.model.delivery import StageState
     from tidegate.model.errors import ConflictError
     from tidegate.model.stages import StageName
+    from tidegate.views.lines import line
 
     async with open_desk(ctx.obj, where, Output()) as desk:
         going = [one for one in await desk.books.deliveries.latest(desk.key, KEPT) if not one.phase.ended]

@@ -47,4 +47,7 @@ class Bounds:
 
 @dataclass(frozen=True)
 class Stages:
-    """The spec's `stages` section."""
+    """The spec's `stages` section: a field for each stage. Source and build are always on."""
+
+    source: Bounds = Bounds(timeout_s=900.0, cpus=0.5, memory_bytes=256 << 20)
+    build: Bounds = Bounds(timeout_s=1800.0)

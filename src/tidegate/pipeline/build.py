@@ -1,19 +1,19 @@
 """build: the commit becomes an image with a tag that no other commit has."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from tidegate.core.releasing import image_labels, image_tag
 from tidegate.model.evidence import Evidence
 from tidegate.model.source import BuildOptions, Commit
 from tidegate.model.spec import Spec
-from tidegate.model.stages import Bounds, StageName
+from tidegate.model.stages import StageName
 from tidegate.model.verdict import Outcome
 from tidegate.model.work import BuildImage
 from tidegate.pipeline.source import version_of
 from tidegate.pipeline.stage import Candidate, Finished, Results, Stage, Step
 
 IMAGE = "image"
-BOUNDS = Bounds(timeout_s=1800.0, cpus=1.0, memory_bytes=1 << 30)
 
 
 def tag_of(spec: Spec, commit: Commit) -> str:
@@ -28,7 +28,7 @@ def options_of(spec: Spec, commit: Commit) -> BuildOptions:
     assert build is not None
     labels = image_labels(spec.agent, _public(spec.source.repository), version_of(spec, commit.version), commit)
     return BuildOptions(
-        build.context, build.dockerfile, build.target, dict(build.args), labels, deadline_s=BOUNDS.timeout_s
+        build.context, build.dockerfile, build.target, dict(build.args), labels, deadline_s=spec.stages.build.timeout_s
     )
 
 
@@ -46,7 +46,7 @@ def _inputs(candidate: Candidate) -> Mapping[str, object]:
     assert commit is not None
     return {
         "tag": tag_of(candidate.spec, commit),
-        "options": options_of(candidate.spec, commit),
+        "options": replace(options_of(candidate.spec, commit), deadline_s=0.0),
         "commit": commit.id,
         "repository": commit.repository,
     }
@@ -65,4 +65,4 @@ def _proceed(candidate: Candidate, results: Results) -> Step:
     return Finished(Evidence(Outcome.PASS, because, numbers={"took_s": made.took_s}, image=image))
 
 
-STAGE = Stage(StageName.BUILD, _proceed, _inputs, lambda spec: BOUNDS if spec.build is not None else None)
+STAGE = Stage(StageName.BUILD, _proceed, _inputs, lambda spec: spec.stages.build if spec.build is not None else None)

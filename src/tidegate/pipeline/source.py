@@ -4,13 +4,12 @@ from pathlib import Path
 
 from tidegate.model.evidence import Evidence
 from tidegate.model.spec import Spec
-from tidegate.model.stages import Bounds, StageName
+from tidegate.model.stages import StageName
 from tidegate.model.verdict import Outcome
 from tidegate.model.work import LookAtCommit
 from tidegate.pipeline.stage import Candidate, Finished, Results, Stage, Step
 
 LOOK = "look"
-BOUNDS = Bounds(timeout_s=900.0, cpus=0.5, memory_bytes=256 << 20)
 
 
 def repository_of(spec: Spec) -> str:
@@ -38,4 +37,4 @@ def version_of(spec: Spec, found: str) -> str:
     return spec.build.version if spec.build is not None and spec.build.version else found
 
 
-STAGE = Stage(StageName.SOURCE, _proceed, inputs=lambda candidate: None, bounds=lambda spec: BOUNDS)
+STAGE = Stage(StageName.SOURCE, _proceed, inputs=lambda candidate: None, bounds=lambda spec: spec.stages.source)

@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tidegate.cli.views.lines import Line, Span, date, first_line, line, span_of, table
 from tidegate.model.delivery import Delivery, StageRecord, StageState
 from tidegate.model.evidence import Evidence, Finding, Table
 from tidegate.model.stages import Severity, StageName
+from tidegate.views.lines import Line, Span, date, first_line, line, span_of, table
 
 TONES = {
     StageState.WAITING: "dim",
