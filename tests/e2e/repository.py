@@ -6,16 +6,12 @@ import subprocess
 from pathlib import Path
 
 DOCKERFILE = """FROM {base}
-COPY version serve.sh /
-CMD ["sh", "/serve.sh"]
-"""
-SERVE = """trap 'kill $!; exit 0' TERM
-mkdir -p /www && cp /version /www/ready
-httpd -f -p 8080 -h /www &
-wait
+COPY version /www/ready
+CMD ["httpd", "-f", "-p", "8080", "-h", "/www"]
 """
 SPEC = """agent: web
 build: {}
+workload: {init: true, stop_grace_period: 1s}
 probes:
   readiness:
     httpGet: {path: /ready, port: 8080}
@@ -40,8 +36,8 @@ class Repository:
         self.spec = folder / "tidegate.yaml"
         folder.mkdir(parents=True)
         self.git("init", "-q", "-b", "main")
-        for name, text in (("Dockerfile", DOCKERFILE.format(base=base)), ("serve.sh", SERVE), ("tidegate.yaml", SPEC)):
-            self.write(name, text)
+        self.write("Dockerfile", DOCKERFILE.format(base=base))
+        self.write("tidegate.yaml", SPEC)
 
     def write(self, name: str, text: str) -> None:
         """A file, which the next commit holds."""

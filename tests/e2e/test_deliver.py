@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.host import Host, until
-from tests.e2e.repository import Repository
+from tests.e2e.repository import DOCKERFILE, Repository
 from tests.engine import Engine
 
 pytestmark = [pytest.mark.engine]
@@ -80,7 +80,7 @@ def test_one_stage_alone_rolls_nothing_out(place: tuple[Host, Repository]) -> No
 
 def test_a_killed_delivery_goes_on_at_the_unfinished_stage(place: tuple[Host, Repository]) -> None:
     host, repository = place
-    repository.write("Dockerfile", f'FROM {repository.base}\nRUN sleep 4\nCOPY . /\nCMD ["sh", "/serve.sh"]\n')
+    repository.write("Dockerfile", DOCKERFILE.format(base=repository.base) + "RUN sleep 4\n")
     repository.commit("1.0.0")
     running = host.begin("deliver")
     until(lambda: builds(host))
