@@ -102,6 +102,7 @@ def _start(state: FleetState, intent: Intent, action: DeployFleet, facts: FleetF
         override_freeze=deploy.override_freeze,
         accept_breaking=deploy.accept_breaking,
         hooks=deploy.hooks,
+        delivery=deploy.delivery,
     )
     if deploy.policy.notify != state.endpoints:
         state = replace(state, endpoints=deploy.policy.notify, told_since=now)
