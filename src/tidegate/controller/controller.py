@@ -104,11 +104,10 @@ class Controller:
         await asyncio.sleep(min(seconds, SOON_S) if loop is None else seconds)
         return False
 
-<<<<<<< HEAD
     def look(self) -> None:
         """Somebody in this process asked something: hear it now, and not when it is looked for next."""
         self._asked.set()
-=======
+
     def _deliveries_of(self, key: AgentKey) -> list[DeliveryLoop]:
         return [loop for one, loop in self._deliveries.items() if one.agent == key.fleet]
 
@@ -116,7 +115,6 @@ class Controller:
         """Whether a rollout of the agent is under way."""
         loop = self._loops.get(key)
         return loop is not None and loop.state is not None and loop.state.active is not None
->>>>>>> main
 
     def _with_hosts(self, key: AgentKey) -> list[AgentKey]:
         return [one for one in self._loops if key in (one, one.fleet)]
@@ -156,14 +154,10 @@ class Controller:
                 known = True
                 for key in asked:
                     self._wake(key)
-<<<<<<< HEAD
+                await self._look_for_deliveries()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), LOOK_S)
             self._asked.clear()
-=======
-                await self._look_for_deliveries()
-            await asyncio.sleep(LOOK_S)
->>>>>>> main
 
     async def _look_for_deliveries(self) -> None:
         """Every delivery that is not over has a loop of its own."""
