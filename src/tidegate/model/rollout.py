@@ -12,7 +12,7 @@ from tidegate.model.policy import Endpoint, Policy
 from tidegate.model.release import AgentKey, Revision
 from tidegate.model.spec import NO_HOOKS, Analysis, Hooks, Rollback, Strategy
 from tidegate.model.standing import Approval, HeldBack, Lock, OwnImage, Quarantined
-from tidegate.model.verdict import MetricState, Verdict
+from tidegate.model.verdict import JudgeState, MetricState, Verdict
 
 
 class Phase(StrEnum):
@@ -125,13 +125,13 @@ class Rollout:
 
     `cursor` is the index of the step under way. `fault` is set once, when the rollout turns back: why it did.
     `ready_since` says for each of the candidate's instances since when it is ready without a break. `evidence` is
-    the sequential engine's memory of requests in its plain form, `streams` that of other metrics by name. `fast`
-    says that it goes back to what has proven itself here: no steps, no analysis, no bake. `approved_by` is the
-    person whose word stands in for evidence, `aborted_by` the one who stopped it. `replicas` are the instances to
-    have once it is promoted and `replicas_before` those to have when it goes back, where the release changes their
-    number; until its end there are as many as the greater of both. `approvals` are the gates that were opened,
-    `freeze_overridden_by` whoever let it go on inside a freeze window. `monitor` is the table of the way back;
-    `turned_at` is the phase in which it turned.
+    the sequential engine's memory of requests in its plain form, `streams` that of other metrics by name, `judged`
+    that of judges. `fast` says that it goes back to what has proven itself here: no steps, no analysis, no bake.
+    `approved_by` is the person whose word stands in for evidence, `aborted_by` the one who stopped it. `replicas`
+    are the instances to have once it is promoted and `replicas_before` those to have when it goes back, where the
+    release changes their number; until its end there are as many as the greater of both. `approvals` are the gates
+    that were opened, `freeze_overridden_by` whoever let it go on inside a freeze window. `monitor` is the table of
+    the way back; `turned_at` is the phase in which it turned.
     """
 
     id: str
@@ -159,6 +159,7 @@ class Rollout:
     metrics: tuple[MetricState, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
     streams: Mapping[str, Any] = field(default_factory=dict)
+    judged: tuple[JudgeState, ...] = ()
     verdict: Verdict | None = None
     policy: Policy = field(default_factory=Policy)
     asked_by: str = ""

@@ -135,6 +135,23 @@ def proven(rollout: Rollout) -> tuple[bool, str]:
     return not missing, "; ".join(missing or [why for _, why in proofs])
 
 
+def parts(sequential: Sequential, kept: Kept) -> list[tuple[str, float, float]]:
+    """Each of the gateway's metrics: name, part of what decides, evidence."""
+    by_metric = guard.evidence_by_metric(policy(sequential), codec.from_json(Guard, kept))
+    return [(name.replace("_", " "), shipped.WEIGHTS[name], value) for name, value in by_metric.items()]
+
+
+def worse(sequential: Sequential, kept: Kept) -> float:
+    """The evidence against the canary in the gateway's numbers."""
+    return guard.worse(policy(sequential), codec.from_json(Guard, kept))
+
+
+def totals(kept: Kept) -> tuple[float, float, float, float]:
+    """Requests of canary and stable, errors of canary and stable."""
+    _, n_canary, n_stable, k_canary, k_stable = (float(value) for value in codec.from_json(Guard, kept).totals)
+    return n_canary, n_stable, k_canary, k_stable
+
+
 def _proven_by_requests(sequential: Sequential, kept: Kept) -> tuple[bool, str]:
     rules, state = policy(sequential), codec.from_json(Guard, kept)
     evidence, needed = guard.good_enough(rules, state), 1.0 / rules.promotion.alpha
