@@ -208,6 +208,8 @@ def _subject(state: AgentState, rollout: Rollout, observed: Observation) -> Subj
     revisions = [rollout.candidate.runs_as]
     if state.stable is not None and state.stable.runs_as not in revisions:
         revisions.append(state.stable.runs_as)
+    if rollout.baseline is not None:
+        revisions.append(rollout.baseline.runs_as)
     instances = tuple(one for one in observed.instances if one.revision in revisions)
     workload = rollout.candidate.workload
     ports = [route.target for route in workload.routes]

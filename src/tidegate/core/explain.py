@@ -70,6 +70,9 @@ def _below(state: AgentState, rollout: Rollout) -> Iterator[Reason]:
 def compared_with(state: AgentState, rollout: Rollout) -> str:
     """What the candidate was compared with; the strongest that there was."""
     compared = bool(rollout.evidence or rollout.streams)
+    if compared and rollout.baseline is not None:
+        version = rollout.baseline.release.version
+        return f"compared with a fresh baseline of {version}, as many instances, started with the candidate"
     if compared and state.stable is not None:
         return f"compared with stable, revision {_former(state, rollout)}, in the same seconds"
     return "compared with nothing that ran beside it: thresholds, history and hard facts alone"

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from tidegate.core import (
     analysis,
+    baseline,
     cleanup,
     gates,
     healing,
@@ -101,8 +102,7 @@ def _listen(state: AgentState, facts: Facts) -> AgentState:
     rollout = state.active
     if rollout is None or rollout.fast or rollout.phase in (*UNPROVEN, Phase.REVERTING):
         return state
-    stable = state.stable.runs_as if state.stable else None
-    rollout = analysis.take(rollout, facts.blocks, stable)
+    rollout = analysis.take(rollout, facts.blocks, baseline.control(state, rollout))
     instances = len(facts.observation.of_revision(rollout.candidate.runs_as))
     return replace(
         state, rollout=replace(rollout, verdict=analysis.judge(rollout, instances, facts.now, bool(facts.blocks)))
@@ -154,7 +154,8 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
         after = replace(after, cursor_since=now)
     begun = bool(after.metrics or after.evidence or after.streams or after.judged or after.fast)
     if not begun and move.to in (Phase.PROGRESSING, Phase.VERIFYING, Phase.PROMOTING):
-        after = analysis.begin(after, now, view.facts.past, state.stable.runs_as if state.stable else None)
+        past = baseline.past(view.facts.past, state, after)
+        after = analysis.begin(after, now, past, baseline.control(state, after))
     number = rollout.candidate.number
     events = [Event(now, state.key, EventKind.PHASE, move.because, number, {"from": rollout.phase, "to": move.to})]
     if after.weight != rollout.weight:
@@ -186,6 +187,10 @@ def _end(state: AgentState, rollout: Rollout, facts: Facts) -> AgentState:
                 replace(former, warm_until=0.0, until=min(former.until, facts.now + patience)) for former in retiring
             )
         retiring += (Retiring(leaving, names, facts.now + patience + keep, facts.now + keep if keep else 0.0),)
+    if rollout.baseline is not None:
+        fresh = facts.observation.of_revision(rollout.baseline.runs_as)
+        names, until = tuple(one.name for one in fresh), facts.now + rollout.strategy.drain_s
+        retiring += (Retiring(rollout.baseline, names, until),) if names else ()
     if not promoted:
         return replace(state, retiring=retiring)
     history = (*state.history, rollout.candidate)[-max(rollout.rollback.history, 2) :]

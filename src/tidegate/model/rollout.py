@@ -126,12 +126,13 @@ class Rollout:
     `cursor` is the index of the step under way. `fault` is set once, when the rollout turns back: why it did.
     `ready_since` says for each of the candidate's instances since when it is ready without a break. `evidence` is
     the sequential engine's memory of requests in its plain form, `streams` that of other metrics by name, `judged`
-    that of judges. `fast` says that it goes back to what has proven itself here: no steps, no analysis, no bake.
-    `approved_by` is the person whose word stands in for evidence, `aborted_by` the one who stopped it. `replicas`
-    are the instances to have once it is promoted and `replicas_before` those to have when it goes back, where the
-    release changes their number; until its end there are as many as the greater of both. `approvals` are the gates
-    that were opened, `freeze_overridden_by` whoever let it go on inside a freeze window. `monitor` is the table of
-    the way back; `turned_at` is the phase in which it turned.
+    that of judges. `baseline` is stable's release under a number of its own, started with the candidate. `fast`
+    says that it goes back to what has proven itself here: no steps, no analysis, no bake. `approved_by` is the
+    person whose word stands in for evidence, `aborted_by` the one who stopped it. `replicas` are the instances to
+    have once it is promoted and `replicas_before` those to have when it goes back, where the release changes their
+    number; until its end there are as many as the greater of both. `approvals` are the gates that were opened,
+    `freeze_overridden_by` whoever let it go on inside a freeze window. `monitor` is the table of the way back;
+    `turned_at` is the phase in which it turned.
     """
 
     id: str
@@ -174,6 +175,7 @@ class Rollout:
     tasks: tuple[TaskRecord, ...] = ()
     restoring: Restoring | None = None
     breaking_accepted_by: str = ""
+    baseline: Revision | None = None
 
     @property
     def bake_s(self) -> float:

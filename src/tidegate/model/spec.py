@@ -68,7 +68,10 @@ Step = SetWeight | Pause | Analyse | SetRoute | SetMirror | SetScale | Gate
 
 @dataclass(frozen=True)
 class Canary:
-    """Start the candidate beside stable and move traffic step by step."""
+    """Start the candidate beside stable and move traffic step by step.
+
+    `baseline` starts as many instances of stable's release with it, to be compared with.
+    """
 
     steps: tuple[Step, ...] = (SetWeight(10), Analyse(30.0), SetWeight(50), Analyse(30.0))
     sticky: Sticky | None = None
@@ -76,6 +79,7 @@ class Canary:
     keep_s: float = 0.0
     drain_s: float = 30.0
     progress_deadline_s: float = 600.0
+    baseline: bool = False
 
 
 @dataclass(frozen=True)
