@@ -56,15 +56,15 @@ async def measured(folder: Path) -> list[Row]:
     """The first ten minutes saved as the sampler saves them, ten at a time; the rest two minutes at a time."""
     state = await open_state(str(folder / "tidegate.db"))
     empty, blocks = size(folder), day()
-    began = time.perf_counter()
+    began = time.process_time()
     for start in range(0, 600, 10):
         await state.journal.add_blocks(KEY, blocks[start : start + 10])
-    saved = (time.perf_counter() - began) / 60
+    saved = (time.process_time() - began) / 60
     for start in range(600, len(blocks), 120):
         await state.journal.add_blocks(KEY, blocks[start : start + 120])
-    began = time.perf_counter()
+    began = time.process_time()
     again = await state.journal.blocks(KEY, 0, 2e10)
-    read = time.perf_counter() - began
+    read = time.process_time() - began
     assert again == blocks, "what comes back is what was saved"
     await state.close()
     megabytes = (size(folder) - empty) / 1e6
@@ -72,8 +72,8 @@ async def measured(folder: Path) -> list[Row]:
         Row(
             "a day of 1-s blocks of 10 metrics, both sides: the database grows by", round(megabytes, 2), "MB", "goal: 5"
         ),
-        Row("saving ten blocks", round(1e3 * saved, 2), "ms", ""),
-        Row("reading the day back", round(read, 2), "s", ""),
+        Row("saving ten blocks: processor time", round(1e3 * saved, 2), "ms", ""),
+        Row("reading the day back: processor time", round(read, 2), "s", ""),
     ]
 
 

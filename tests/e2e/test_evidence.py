@@ -1,4 +1,4 @@
-"""Evidence on a real host under load: a fault of each kind is found, and a healthy release passes, by one policy file.
+"""Evidence on a real host under load: a fault is found, and a healthy release passes, by one policy file.
 
 The other faults, and twenty healthy releases in a row, are in tests/soak/test_evidence.py.
 """
@@ -24,10 +24,9 @@ def host(session_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> It
     assert load.report["lost"] == 0, load.report
 
 
-@pytest.mark.parametrize("fault", ["errors x5", "a slow leak"])
-def test_a_fault_is_found_and_explained_by_its_numbers(host: Host, fault: str) -> None:
-    found = FAULTS[fault]
-    done = deployed(host, f"2.0.{list(FAULTS).index(fault)}", ANALYSE="4m", **found.variables)
+def test_a_fault_is_found_and_explained_by_its_numbers(host: Host) -> None:
+    found = FAULTS["errors x5"]
+    done = deployed(host, "2.0.0", ANALYSE="4m", **found.variables)
     assert done.code == 3, done
     told = host.explained()
     assert found.words in told["reasons"][0], told["reasons"]

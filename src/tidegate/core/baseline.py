@@ -1,7 +1,7 @@
 """A fresh baseline: instances of stable's release that start with the canary, as many as it has, with as much traffic.
 
 What is old in stable (warm caches, grown memory) and what is new in every instance are then the same on both sides:
-what is left is the version. It is a revision of its own, so that it is counted apart, and it is gone at the rollout's end.
+what is left is the version. It is a revision of its own, so that it is counted apart, and is gone at the end.
 """
 
 from collections.abc import Iterator, Sequence

@@ -11,7 +11,7 @@ from tidegate.model.judges import Sample
 from tidegate.model.judging import SequentialMetric
 from tidegate.model.metering import Form
 from tidegate.model.rollout import AgentState, Rollout
-from tidegate.model.spec import Mode, ThresholdMetric
+from tidegate.model.spec import InPlace, Mode, ThresholdMetric
 from tidegate.model.verdict import JudgeState, MetricState, MetricVerdict, Outcome
 
 SEQUENTIAL = "sequential"
@@ -70,12 +70,18 @@ def _below(state: AgentState, rollout: Rollout) -> Iterator[Reason]:
 def compared_with(state: AgentState, rollout: Rollout) -> str:
     """What the candidate was compared with; the strongest that there was."""
     compared = bool(rollout.evidence or rollout.streams)
+    if isinstance(rollout.strategy, InPlace):
+        from tidegate.core.analysis import sequential
+
+        if rollout.evidence and sequential.totals(rollout.evidence)[1]:
+            return "nothing ran beside it: compared with stable's past, its last minutes played second by second"
+        compared = False
     if compared and rollout.baseline is not None:
         version = rollout.baseline.release.version
         return f"compared with a fresh baseline of {version}, as many instances, started with the candidate"
     if compared and state.stable is not None:
         return f"compared with stable, revision {_former(state, rollout)}, in the same seconds"
-    return "compared with nothing that ran beside it: thresholds, history and hard facts alone"
+    return "compared with nothing that ran beside it: thresholds and hard facts alone"
 
 
 def _former(state: AgentState, rollout: Rollout) -> str:

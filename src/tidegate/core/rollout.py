@@ -27,6 +27,7 @@ from tidegate.core import (
     tasks,
 )
 from tidegate.core.alarm import UNPROVEN, alarm
+from tidegate.core.analysis import history
 from tidegate.core.moves import Move, Note, weight_event
 from tidegate.core.phases import PHASES
 from tidegate.core.transitions import allowed
@@ -35,6 +36,7 @@ from tidegate.model.decision import Decision, Facts
 from tidegate.model.event import Event, EventKind
 from tidegate.model.intent import Answer
 from tidegate.model.rollout import AgentState, PauseKind, Phase, Retiring, Rollout
+from tidegate.model.spec import InPlace
 
 MOST_MOVES = 64
 
@@ -102,7 +104,10 @@ def _listen(state: AgentState, facts: Facts) -> AgentState:
     rollout = state.active
     if rollout is None or rollout.fast or rollout.phase in (*UNPROVEN, Phase.REVERTING):
         return state
-    rollout = analysis.take(rollout, facts.blocks, baseline.control(state, rollout))
+    blocks = facts.blocks
+    if isinstance(rollout.strategy, InPlace) and state.stable is not None:
+        blocks = history.beside(blocks, facts.past, state.stable.runs_as, rollout.watched_since)
+    rollout = analysis.take(rollout, blocks, baseline.control(state, rollout))
     instances = len(facts.observation.of_revision(rollout.candidate.runs_as))
     return replace(
         state, rollout=replace(rollout, verdict=analysis.judge(rollout, instances, facts.now, bool(facts.blocks)))
@@ -155,7 +160,7 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
     begun = bool(after.metrics or after.evidence or after.streams or after.judged or after.fast)
     if not begun and move.to in (Phase.PROGRESSING, Phase.VERIFYING, Phase.PROMOTING):
         past = baseline.past(view.facts.past, state, after)
-        after = analysis.begin(after, now, past, baseline.control(state, after))
+        after = replace(analysis.begin(after, now, past, baseline.control(state, after)), watched_since=now)
     number = rollout.candidate.number
     events = [Event(now, state.key, EventKind.PHASE, move.because, number, {"from": rollout.phase, "to": move.to})]
     if after.weight != rollout.weight:

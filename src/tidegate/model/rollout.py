@@ -10,9 +10,9 @@ from tidegate.model.monitor import Row
 from tidegate.model.observation import TaskState
 from tidegate.model.policy import Endpoint, Policy
 from tidegate.model.release import AgentKey, Revision
-from tidegate.model.spec import NO_HOOKS, Analysis, Hooks, Rollback, Strategy
+from tidegate.model.spec import NO_HOOKS, Analysis, Hooks, Mode, Rollback, Strategy
 from tidegate.model.standing import Approval, HeldBack, Lock, OwnImage, Quarantined
-from tidegate.model.verdict import JudgeState, MetricState, Verdict
+from tidegate.model.verdict import JudgeState, MetricState, Outcome, Verdict
 
 
 class Phase(StrEnum):
@@ -132,7 +132,7 @@ class Rollout:
     have once it is promoted and `replicas_before` those to have when it goes back, where the release changes their
     number; until its end there are as many as the greater of both. `approvals` are the gates that were opened,
     `freeze_overridden_by` whoever let it go on inside a freeze window. `monitor` is the table of the way back;
-    `turned_at` is the phase in which it turned.
+    `turned_at` is the phase in which it turned. `watched_since` is when its analysis began.
     """
 
     id: str
@@ -176,6 +176,13 @@ class Rollout:
     restoring: Restoring | None = None
     breaking_accepted_by: str = ""
     baseline: Revision | None = None
+    watched_since: float = 0.0
+
+    @property
+    def failing(self) -> bool:
+        """Whether the verdict speaks against more traffic. One that is only observed does not."""
+        acting = self.analysis.mode is not Mode.OBSERVE
+        return acting and self.verdict is not None and self.verdict.outcome is Outcome.FAIL
 
     @property
     def bake_s(self) -> float:

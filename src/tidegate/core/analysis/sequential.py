@@ -100,6 +100,8 @@ def _members(rollout: Rollout, instances: int) -> list[_Member]:
         limits, state = policy(rules), codec.from_json(Guard, rollout.evidence)
         silent = "" if state.totals[guard.N_CANARY] else "no request has reached the canary yet"
         because = guard.because(limits, state, instances)
+        if not state.totals[guard.N_STABLE]:
+            because += "; nothing ran beside it to compare with: thresholds and hard facts alone"
         found.append(_Member(NAME, rules.on_fail, False, 1.0, guard.worse(limits, state), because, silent))
     limit = 1.0 / rollout.analysis.rules.alpha
     alone = "; one instance, so a bad host cannot be told from a bad version" if instances == 1 else ""
