@@ -133,6 +133,7 @@ class Rollout:
     number; until its end there are as many as the greater of both. `approvals` are the gates that were opened,
     `freeze_overridden_by` whoever let it go on inside a freeze window. `monitor` is the table of the way back;
     `turned_at` is the phase in which it turned. `watched_since` is when its analysis began.
+    `delivery` is the number of the one that asked for it; 0: none did.
     """
 
     id: str
@@ -175,6 +176,7 @@ class Rollout:
     tasks: tuple[TaskRecord, ...] = ()
     restoring: Restoring | None = None
     breaking_accepted_by: str = ""
+    delivery: int = 0
     baseline: Revision | None = None
     watched_since: float = 0.0
 
