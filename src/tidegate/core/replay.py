@@ -48,7 +48,7 @@ class Recording:
 @dataclass(frozen=True)
 class Replayed:
     """What a policy would have said. `decision`: rolled back, paused, promoted, or undecided at the end of what was
-    recorded; `after_s` seconds after the watching began. `notices` are metrics that would have told somebody."""
+    recorded; `after_s` seconds after the watching began. `notices`: when metrics that do not act failed first."""
 
     decision: str
     after_s: float
@@ -102,9 +102,10 @@ def replay(recording: Recording, policy: Analysis) -> Replayed:
         rollout = replace(rollout, verdict=verdict)
         if not sure:
             sure, why = analysis.proven(rollout)
-        failed = [one for one in verdict.metrics if one.outcome is Outcome.FAIL and not one.observed]
-        notices |= {f"{block.at - span.began:.0f} s: {m.because}": None for m in failed if _first(m.metric, notices)}
-        worst = {one.on_fail for one in failed} - {OnFail.NOTIFY}
+        failed = [one for one in verdict.metrics if one.outcome is Outcome.FAIL]
+        told = [one for one in failed if one.observed or one.on_fail is OnFail.NOTIFY]
+        notices |= {f"{block.at - span.began:.0f} s: {m.because}": None for m in told if _first(m.metric, notices)}
+        worst = {one.on_fail for one in failed if one not in told}
         if worst:
             decision = "rolled back" if OnFail.ABORT in worst else "paused"
             return Replayed(decision, block.at - span.began, verdict.because, verdict, tuple(notices))
