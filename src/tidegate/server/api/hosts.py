@@ -17,6 +17,7 @@ from tidegate.model.intent import Intent
 from tidegate.model.policy import Endpoint
 from tidegate.model.release import AgentKey
 from tidegate.model.source import BuildOptions
+from tidegate.server.api.agents import state_of
 from tidegate.server.api.intents import loaded
 from tidegate.server.api.jobs import jobs_of
 from tidegate.server.api.masking import shown_to
@@ -123,6 +124,7 @@ async def backups(
     volume: Annotated[list[str] | None, Query(max_length=50)] = None,
 ) -> list[str]:
     """The backups of an agent; of one backup: what was written since."""
+    await state_of(api, key)
     return list(await api.site.backups(here(api, key), backup, tuple(volume or ())))
 
 
