@@ -22,16 +22,18 @@ TABLE = {
     READ: (
         "GET /metrics", "GET /v1/agents", "GET /v1/keys", "GET /v1/transitions", "GET /v1/listening",
         "GET /v1/events", "GET /v1/events/stream", "GET /v1/pause", "GET /v1/intents/{intent}", "GET /v1/jobs/{job}",
-        "GET /v1/releases/{agent}", "GET /v1/releases/{agent}/{release:path}", f"GET {PLACE}/gateway", f"GET {AGENTS}",
+        "GET /v1/releases/{agent}", "GET /v1/releases/{agent}/{release}/delivery",
+        "GET /v1/evidence/{agent}/{stage}/{inputs}","GET /v1/releases/{agent}/{release:path}", f"GET {PLACE}/gateway", f"GET {AGENTS}",
         *(f"GET {AGENTS}/{noun}" for noun in (
             "status", "explanation", "history", "fleet", "notices", "events", "revisions", "blocks", "pulses", "plan",
-            "logs", "logs/stream",
+            "logs", "logs/stream", "deliveries", "deliveries/{number}", "deliveries/{number}/evidence",
         )),
         f"POST {AGENTS}/preview",
     ),
     DELIVER: (
         *(f"POST {AGENTS}/{verb}" for verb in ("deploy", "plan", "intents", "events", "undo", "retry", "abort")),
-        f"GET {AGENTS}/backups", f"GET {PLACE}/image", f"POST {PLACE}/images",
+        f"GET {AGENTS}/backups", f"GET {PLACE}/image", f"POST {AGENTS}/deliveries",
+        f"POST {AGENTS}/deliveries/{{number}}/cancel",
     ),
     STEER: (
         *(f"POST {AGENTS}/{verb}" for verb in (
@@ -51,7 +53,14 @@ OPEN = {"GET /healthz", "GET /readyz"}
 
 def filled(path: str, agent: str = AGENT) -> str:
     """A path with names in the place of its parameters."""
-    names = {"agent": agent, "environment": ENVIRONMENT, "token": "0" * 12, "release:path": "1.0.0"}
+    names = {
+        "agent": agent,
+        "environment": ENVIRONMENT,
+        "token": "0" * 12,
+        "release:path": "1.0.0",
+        "number": "1",
+        "stage": "build",
+    }
     return re.sub(r"{([^}]+)}", lambda found: names.get(found[1], "0" * 32), path)
 
 

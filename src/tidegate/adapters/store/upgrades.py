@@ -27,6 +27,8 @@ class Kind(StrEnum):
     SWITCH = "switch"
     FLEET = "fleet"
     ACCESS = "access"
+    DELIVERY = "delivery"
+    EVIDENCE = "evidence"
 
 
 DOCUMENT_VERSION = 1

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 from tidegate.server.api import (
     agents,
     audit,
+    deliveries,
     failures,
     health,
     hosts,
@@ -27,7 +28,8 @@ Every error is problem+json (RFC 9457). Every answer has an X-Request-Id. What t
 """
 
 RESOURCES: tuple[APIRouter, ...] = tuple(
-    one.router for one in (health, agents, verbs, releases, intents, journal, hosts, jobs, switches, tokens, audit)
+    one.router
+    for one in (health, agents, verbs, deliveries, releases, intents, journal, hosts, jobs, switches, tokens, audit)
 )
 """Add a resource here; its routes declare the right that they need (parts.py)."""
 
