@@ -23,7 +23,8 @@ TABLE = {
         "GET /metrics", "GET /v1/agents", "GET /v1/keys", "GET /v1/transitions", "GET /v1/listening",
         "GET /v1/events", "GET /v1/events/stream", "GET /v1/pause", "GET /v1/intents/{intent}", "GET /v1/jobs/{job}",
         "GET /v1/releases/{agent}", "GET /v1/releases/{agent}/{release}/delivery",
-        "GET /v1/evidence/{agent}/{stage}/{inputs}","GET /v1/releases/{agent}/{release:path}", f"GET {PLACE}/gateway", f"GET {AGENTS}",
+        "GET /v1/evidence/{agent}/{stage}/{inputs}", "GET /v1/releases/{agent}/{release:path}",
+        f"GET {PLACE}/gateway", f"GET {AGENTS}",
         *(f"GET {AGENTS}/{noun}" for noun in (
             "status", "explanation", "history", "fleet", "notices", "events", "revisions", "blocks", "pulses", "plan",
             "logs", "logs/stream", "deliveries", "deliveries/{number}", "deliveries/{number}/evidence",
