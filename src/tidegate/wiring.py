@@ -261,6 +261,14 @@ class DockerSite:
         """Remove our network."""
         await self.platform.network.remove()
 
+    async def owner(self, container: str) -> "AgentKey | None":
+        """By the labels of a container of this engine."""
+        from tidegate.adapters.platform.docker.labels import owner
+
+        async with self.platform.engine.call(f"inspect {container}") as docker:
+            facts = await docker.containers.container(container).show()
+        return owner(facts["Config"].get("Labels") or {})
+
     async def takeover(self, container: str, key: "AgentKey") -> "Takeover":
         """A container of this engine."""
         from tidegate.adapters.platform.docker.takeover import Adopter
@@ -320,6 +328,10 @@ class MemorySite:
 
     async def forget_network(self) -> None:
         """There is none."""
+
+    async def owner(self, container: str) -> "AgentKey | None":
+        """Nobody looks for containers in memory."""
+        return None
 
     async def takeover(self, container: str, key: "AgentKey") -> "Takeover":
         """Nobody starts anything by hand in memory."""

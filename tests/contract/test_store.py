@@ -222,6 +222,33 @@ async def test_only_one_holds_the_lease(state: State) -> None:
     assert await state.lease.acquire("a", 10.0, 19.2) == 3
 
 
+async def test_every_environment_has_a_lease_of_its_own(state: State) -> None:
+    ours, theirs = state.lease_of(KEY.environment), state.lease_of("staging")
+    assert await ours.acquire("a", 10.0, 100.0) == 100
+    assert await theirs.acquire("b", 10.0, 105.0) == 105
+    assert await ours.acquire("c", 10.0, 105.0) is None
+    await state.store.save(decision(replicas=2), 100)
+    with pytest.raises(LeaseLostError):
+        await state.store.save(decision(replicas=3), 105)
+    assert await ours.acquire("c", 10.0, 111.0) == 101
+    assert await theirs.renew("b", 105, 10.0, 112.0), "nobody took it"
+    await ours.release("c", 101)
+    assert await ours.acquire("d", 10.0, 112.0) == 102
+
+
+async def test_who_decides_for_every_environment_is_waited_for_and_then_shut_out(state: State) -> None:
+    """A Tidegate of before there were several leases still runs while this one comes."""
+    former = await state.lease.acquire("former", 10.0, 100.0)
+    assert former is not None
+    await state.store.save(decision(replicas=1), former)
+    ours = state.lease_of(KEY.environment)
+    assert await ours.acquire("a", 10.0, 109.0) is None
+    assert await ours.acquire("a", 10.0, 110.0) == former + 1
+    assert not await state.lease.renew("former", former, 10.0, 111.0)
+    with pytest.raises(LeaseLostError):
+        await state.store.save(decision(replicas=9), former)
+
+
 async def test_a_restarted_holder_shuts_its_former_self_out(state: State) -> None:
     assert await state.lease.acquire("a", 10.0, 0.0) == 1
     assert await state.lease.acquire("a", 10.0, 1.0) == 2

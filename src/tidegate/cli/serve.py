@@ -57,7 +57,7 @@ async def _serve(ctx: typer.Context, where: Where, verbose: bool) -> int:
         try:
             holder = f"serve-{socket.gethostname()}-{os.getpid()}"
             log.info("serving environment %s; the state is %s", place.name, toolbox.location())
-            await Standby(site.ports, books.lease, holder).run(stop)
+            await Standby(site.ports, books.lease_of(place.name), holder).run(stop)
             log.info("stopped; agents and gateway go on")
         finally:
             await site.close()

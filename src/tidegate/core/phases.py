@@ -56,7 +56,7 @@ def late(view: View, deadline_s: float) -> Move | None:
         fault = f"instances were not created within {deadline_s:g} s"
     else:
         fault = faults.with_log(
-            f"{unready.name} was not ready within {deadline_s:g} s ({unready.probe_detail})", unready
+            f"{unready.name} was not ready within {deadline_s:g} s ({unready.probe_detail or unready.state})", unready
         )
     return turn_back(view, fault)
 

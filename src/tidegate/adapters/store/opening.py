@@ -25,7 +25,7 @@ from tidegate.model.errors import StoreError
 
 @dataclass(frozen=True)
 class State:
-    """The ports of one database. Close the state when done."""
+    """The ports of one database. Close the state when done. `lease` is that over every environment at once."""
 
     store: SqlStore
     journal: SqlJournal
@@ -35,6 +35,11 @@ class State:
     outbox: SqlOutbox
     fleets: SqlFleets
     database: Database
+    reserve: Reserve
+
+    def lease_of(self, environment: str) -> SqlLease:
+        """Who decides in one environment."""
+        return SqlLease(self.database, self.reserve, environment)
 
     async def close(self) -> None:
         """Let go of threads and connections."""
@@ -77,6 +82,7 @@ def _open(location: str) -> State:
         SqlOutbox(database),
         SqlFleets(database, reserve),
         database,
+        reserve,
     )
 
 

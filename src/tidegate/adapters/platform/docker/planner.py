@@ -34,7 +34,7 @@ def plan(desired: Desired, observed: Observation) -> tuple[PlatformOperation, ..
         *_restarts(diff),
         *_stops(diff, routed),
         *_removals(diff, routed),
-        *_image_removals(desired, observed),
+        *_image_removals(desired, observed, diff),
     )
 
 
@@ -117,8 +117,13 @@ def _removals(diff: InstanceDiff, routed: frozenset[str]) -> list[PlatformOperat
     ]
 
 
-def _image_removals(desired: Desired, observed: Observation) -> list[PlatformOperation]:
-    """Images of ours that nothing needs: those that were seen, and nobody wants at the same time."""
+def _image_removals(desired: Desired, observed: Observation, diff: InstanceDiff) -> list[PlatformOperation]:
+    """Images of ours that nothing needs: those that were seen, and nobody wants at the same time.
+
+    Not before the last container that goes is gone: the engine gives no image away that one was made from.
+    """
+    if observed.tasks or any(not instance.adopted for instance in diff.surplus):
+        return []
     wanted = {image.reference for image in wanted_images(desired)}
     return [
         RemoveImage(image, "no revision that is kept runs it")

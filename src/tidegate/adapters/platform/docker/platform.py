@@ -19,7 +19,7 @@ from tidegate.adapters.platform.docker.remote import RemoteShell
 from tidegate.model.desired import Desired
 from tidegate.model.observation import Observation
 from tidegate.model.operation import PlatformOperation
-from tidegate.model.release import AgentKey
+from tidegate.model.release import AgentKey, Revision
 from tidegate.ports import SecretSource
 
 
@@ -63,6 +63,10 @@ class DockerPlatform:
     async def logs(self, instance: str, lines: int) -> tuple[str, ...]:
         """The last lines of an instance's log. Raises NotFoundError."""
         return await read_log(self.engine, instance, lines, self._options.deadline_s)
+
+    async def found(self, key: AgentKey) -> tuple[Revision, ...]:
+        """The revisions that the agent's instances say they were made from. Raises EngineError."""
+        return await self._observer.found(key)
 
     async def changed(self, key: AgentKey, timeout_s: float) -> bool:
         """Wait for an engine event, a probe that turned, a pull that ended or a link that broke; at most timeout_s."""
