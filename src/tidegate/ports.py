@@ -180,6 +180,9 @@ class Journal(Protocol):
     async def blocks(self, key: AgentKey, since: float, until: float) -> list[Block]:
         """Measurement blocks that ended within the span (unix seconds)."""
 
+    async def trim(self, key: AgentKey, before: float) -> int:
+        """Forget blocks that ended before a time (unix seconds); how many. Events never go."""
+
     async def add_release(self, release: Release) -> None:
         """Keep a release; the same one twice is harmless."""
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DatabaseError
 
 from tests.postgres import server, unavailable
 from tidegate.adapters.store.opening import State, open_state
+from tidegate.controller.trimming import trim
 from tidegate.model import spec
 from tidegate.model.decision import Decision
 from tidegate.model.desired import Desired
@@ -19,7 +20,7 @@ from tidegate.model.event import Event, EventKind
 from tidegate.model.intent import Answer, Intent, Scale
 from tidegate.model.observation import Block, Traffic
 from tidegate.model.release import AgentKey, Image, Release, Revision
-from tidegate.model.rollout import AgentState, Rollout
+from tidegate.model.rollout import AgentState, Phase, Rollout
 from tidegate.model.workload import Workload
 
 KEY = AgentKey("logship", "prod")
@@ -207,6 +208,22 @@ async def test_blocks_come_back_by_span(state: State) -> None:
     assert await state.journal.blocks(KEY, 0.0, 1e12) == kept
     assert await state.journal.blocks(KEY, 1100.0, 1102.0) == kept[100:103]
     assert await state.journal.blocks(OTHER, 0.0, 1e12) == []
+
+
+async def test_old_blocks_are_forgotten_and_those_of_the_last_rollout_are_not(state: State, epoch: int) -> None:
+    blocks = [Block(float(at), 1.0) for at in range(1, 481)]
+    await state.journal.add_blocks(KEY, blocks)
+    await state.journal.add_blocks(OTHER, blocks)
+    assert await state.journal.trim(KEY, 200.0) == 120
+    assert (await state.journal.blocks(KEY, 0.0, 1e9))[0].at == 121.0, "rows of two minutes go whole"
+    assert await state.journal.blocks(OTHER, 0.0, 1e9) == blocks
+    stable = Revision(1, "prod", release(), Workload())
+    last = Rollout("r", stable, spec.Canary(), spec.Analysis(), spec.Rollback(), 1300.0, Phase.PROMOTED)
+    await state.store.save(Decision(AgentState(KEY, rollout=last), Desired(KEY)), epoch)
+    assert await trim(state.store, state.journal, 10**6, 86400.0) == 240, "900 s before the rollout began are kept"
+    assert (await state.journal.blocks(KEY, 0.0, 1e9))[0].at == 361.0
+    await state.compact()
+    assert (await state.journal.blocks(KEY, 0.0, 1e9))[-1] == blocks[-1]
 
 
 async def test_only_one_holds_the_lease(state: State) -> None:

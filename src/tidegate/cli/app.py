@@ -29,6 +29,7 @@ from tidegate.cli import (
     simulate,
     spec,
     status,
+    trim,
 )
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ NOUNS = (
     status,
     explain,
     history,
+    trim,
     plan,
     instances,
     adopt,

@@ -45,6 +45,9 @@ class Books(Protocol):
     def fleets(self) -> "Fleets":
         """Fleets and where they stand."""
 
+    async def compact(self) -> bool:
+        """Give the room of what was forgotten back to the disk; False where that is not possible now."""
+
     async def close(self) -> None:
         """Let go of it."""
 

@@ -24,7 +24,7 @@ from tidegate.model.release import AgentKey
 from tidegate.model.workload import Tls
 
 T = TypeVar("T")
-LOOK_S = 0.25
+OVERTAKEN_S = 0.25
 """How often a writer that waits looks whether another one has taken its place, in seconds."""
 LOOK_S = 8.0
 """How long a look may take: a link that is cut answers nothing, and says nothing."""
@@ -256,13 +256,13 @@ class EnvoyGateway:
 
 async def _settled(session: Session, book: Book, expected: Applied) -> None:
     """Wait until it is in force. Another writer's commit may have taken its place meanwhile: StaleError then."""
-    for _ in range(math.ceil(force.APPLY_S / LOOK_S) - 1):
+    for _ in range(math.ceil(force.APPLY_S / OVERTAKEN_S) - 1):
         try:
-            return await force.wait_for(session, expected, LOOK_S)
+            return await force.wait_for(session, expected, OVERTAKEN_S)
         except force.NotYetError:
             if not await volume.is_current(session, book):
                 raise StaleError("another writer changed the gateway's volume") from None
-    return await force.wait_for(session, expected, LOOK_S)
+    return await force.wait_for(session, expected, OVERTAKEN_S)
 
 
 def _check_epoch(former: Fragment, fragment: Fragment) -> None:

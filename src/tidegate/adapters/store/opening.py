@@ -41,6 +41,10 @@ class State:
         """Who decides in one environment."""
         return SqlLease(self.database, self.reserve, environment)
 
+    async def compact(self) -> bool:
+        """Give the room of what was forgotten back to the disk; False where that is not possible now."""
+        return await self.database.compact()
+
     async def close(self) -> None:
         """Let go of threads and connections."""
         await self.database.close()
