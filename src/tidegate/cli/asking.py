@@ -9,8 +9,6 @@ from tidegate.cli.follow import Ending, Follower, Goal, Progress, Result
 from tidegate.cli.options import Who
 from tidegate.cli.screen import Screen
 from tidegate.cli.toolbox import Site
-from tidegate.cli.views.lines import Span, first_line, line
-from tidegate.cli.views.status import status_of, waits_for_person
 from tidegate.controller.preview import preview
 from tidegate.core import notices
 from tidegate.core.transitions import TONES
@@ -30,6 +28,8 @@ from tidegate.model.intent import (
     Undo,
 )
 from tidegate.model.rollout import Phase, Rollout
+from tidegate.views.lines import Span, first_line, line
+from tidegate.views.status import status_of, waits_for_person
 
 ANSWER_S = 30.0
 """How long to wait for whoever decides; a dead controller's lease is over after 10 s."""
