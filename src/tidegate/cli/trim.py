@@ -30,9 +30,9 @@ async def _trim(ctx: typer.Context, keep: int, as_json: bool) -> int:
 
     from tidegate.cli.output import Output
     from tidegate.cli.toolbox import Toolbox
-    from tidegate.cli.views.lines import line
     from tidegate.controller.trimming import DAY_S
     from tidegate.controller.trimming import trim as forget
+    from tidegate.views.lines import line
 
     toolbox: Toolbox = ctx.obj
     output, books = Output(as_json), await toolbox.books()

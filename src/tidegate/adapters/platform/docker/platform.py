@@ -85,6 +85,12 @@ class DockerPlatform:
         async with self.engine.call("load images", self._options.pull_silence_s * 5) as docker:
             await docker.images.import_image(archive)
 
+    async def leave(self) -> None:
+        """Remove what agents share on this host: the helper that puts probes, and our network unless it is in use."""
+        if self._shell is not None:
+            await self._shell.remove()
+        await self.network.remove()
+
     async def close(self) -> None:
         """Let go of connections and tasks; instances run on."""
         await self._events.close()
