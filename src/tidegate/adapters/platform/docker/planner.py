@@ -101,7 +101,7 @@ def _stops(diff: InstanceDiff, routed: frozenset[str]) -> list[PlatformOperation
         if instance.address not in routed
     ]
     surplus = [
-        StopInstance(instance.name, instance.stop_grace_s, "no longer wanted")
+        StopInstance(instance.name, instance.stop_grace_s, _why_gone(instance))
         for instance in diff.surplus
         if instance.state in UP and instance.address not in routed
     ]
@@ -110,11 +110,17 @@ def _stops(diff: InstanceDiff, routed: frozenset[str]) -> list[PlatformOperation
 
 def _removals(diff: InstanceDiff, routed: frozenset[str]) -> list[PlatformOperation]:
     return [
-        RemoveInstance(instance.name, "dead" if instance.state is InstanceState.DEAD else "no longer wanted")
+        RemoveInstance(instance.name, _why_gone(instance))
         for instance in diff.surplus
         # What a person started by hand is stopped and left to that person.
         if instance.state not in UP and instance.address not in routed and not instance.adopted
     ]
+
+
+def _why_gone(instance: ObservedInstance) -> str:
+    if instance.detached:
+        return "somebody took it off our network: it is made anew"
+    return "dead" if instance.state is InstanceState.DEAD else "no longer wanted"
 
 
 def _image_removals(desired: Desired, observed: Observation, diff: InstanceDiff) -> list[PlatformOperation]:
