@@ -60,6 +60,12 @@ class Platform(Protocol):
     async def logs(self, instance: str, lines: int) -> tuple[str, ...]:
         """The last lines of an instance's log. Raises NotFoundError."""
 
+    async def found(self, key: AgentKey) -> tuple[Revision, ...]:
+        """The revisions that the agent's instances say they were made from, each once, for a state that was lost.
+
+        What a person started by hand says nothing. Raises EngineError.
+        """
+
     async def changed(self, key: AgentKey, timeout_s: float) -> bool:
         """Wait until something about the agent may have changed (engine event, probe), at most timeout_s."""
 
@@ -241,6 +247,9 @@ class Journal(Protocol):
 
     async def blocks(self, key: AgentKey, since: float, until: float) -> list[Block]:
         """Measurement blocks that ended within the span (unix seconds)."""
+
+    async def trim(self, key: AgentKey, before: float) -> int:
+        """Forget blocks that ended before a time (unix seconds); how many. Events never go."""
 
     async def add_release(self, release: Release) -> None:
         """Keep a release; the same one twice is harmless."""

@@ -86,7 +86,7 @@ class Toolbox:
     def _docker_site(self, books: "Books", environment: "Environment", folder: Path) -> "Site":
         from tidegate.adapters.gateway.container import Options
         from tidegate.adapters.gateway.envoy import EnvoyGateway, Writer
-        from tidegate.adapters.hosts import Way
+        from tidegate.adapters.hosts import Way, helper_image
         from tidegate.adapters.metrics.opening import Opener
         from tidegate.adapters.notify.notifier import NoticeSender
         from tidegate.adapters.platform.docker.client import Engine
@@ -106,12 +106,15 @@ class Toolbox:
             subnet=self.environ.get("TIDEGATE_SUBNET", ""),
             heartbeat_url=f"http://{{gateway}}:{port}" if port else "",
             token_for=lambda instance: self._tokens().of_instance(instance),
+            helper_image=helper_image,
         )
         secrets = Secrets(folder, self.environ)
         platform = DockerPlatform(Engine(url), secrets, options)
         tasks = AllTasks(DockerTasks(platform.engine, secrets, options, platform.network))
         docker = open_docker(url)
-        gateway = EnvoyGateway(docker, Options(), Writer(authority=self.location()))
+        mode = gateway_mode(self.environ)
+        writer = Writer(authority=self.location())
+        gateway = EnvoyGateway(docker, Options(network=mode), writer, platform.network.ensure)
         store = OnePlace(books.store, environment.name)
         heartbeats = self._centre(books, platform.network.host_address, port) if port else None
         ports = Ports(
@@ -132,7 +135,7 @@ class Toolbox:
         # The engine that an environment of hosts names itself is where images come from.
         agents = self.environ.get("TIDEGATE_AGENTS_URL", "")
         there = replace(options, heartbeat_url=agents, supply=Supply(platform.engine))
-        way = Way(Secrets(folder, self.environ), there, writer=gateway.writer)
+        way = Way(Secrets(folder, self.environ), there, Options(network=mode), gateway.writer)
         places = DockerPlaces(books.fleets, ports, way)
         pipeline = self._pipeline(books, platform, docker, environment.name, folder_of_state / "papers")
         return DockerSite(replace(ports, places=places, pipeline=pipeline), platform, gateway, docker, kept, places)
@@ -275,8 +278,16 @@ class DockerSite:
         return self.gateway
 
     async def forget_network(self) -> None:
-        """Remove our network."""
-        await self.platform.network.remove()
+        """Remove our network, and what else the agents shared."""
+        await self.platform.leave()
+
+    async def owner(self, container: str) -> "AgentKey | None":
+        """By the labels of a container of this engine."""
+        from tidegate.adapters.platform.docker.labels import owner
+
+        async with self.platform.engine.call(f"inspect {container}") as docker:
+            facts = await docker.containers.container(container).show()
+        return owner(facts["Config"].get("Labels") or {})
 
     async def takeover(self, container: str, key: "AgentKey") -> "Takeover":
         """A container of this engine."""
@@ -335,6 +346,10 @@ class MemorySite:
 
     async def forget_network(self) -> None:
         """There is none."""
+
+    async def owner(self, container: str) -> "AgentKey | None":
+        """Nobody looks for containers in memory."""
+        return None
 
     async def takeover(self, container: str, key: "AgentKey") -> "Takeover":
         """Nobody starts anything by hand in memory."""
@@ -460,6 +475,21 @@ def versions() -> dict[str, str]:
     with suppress(PackageNotFoundError):
         return {"tidegate": version("tidegate")}
     return {}
+
+
+def gateway_mode(environ: Mapping[str, str]) -> str:
+    """Which network the gateway joins, by TIDEGATE_GATEWAY (host, bridge); empty: as the engine needs it.
+
+    Raises UsageError.
+    """
+    from tidegate.adapters.gateway.container import BRIDGE, HOST
+    from tidegate.model.errors import UsageError
+
+    text = environ.get("TIDEGATE_GATEWAY", "")
+    modes = {"": "", "host": HOST, "bridge": BRIDGE}
+    if text not in modes:
+        raise UsageError(f"TIDEGATE_GATEWAY={text} is neither host nor bridge", hint="without it the engine says it")
+    return modes[text]
 
 
 def agents_port(environ: Mapping[str, str]) -> int:

@@ -30,6 +30,7 @@ from tidegate.cli import (
     spec,
     stages,
     status,
+    trim,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ NOUNS = (
     status,
     explain,
     history,
+    trim,
     plan,
     instances,
     adopt,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tidegate.cli.toolbox import Books
+    from tidegate.controller.loop import Ports
     from tidegate.model.spec import Environment
 
 
@@ -25,6 +26,9 @@ def serve(
     file: options.File = None,
     environment: options.Place = "",
     verbose: Annotated[bool, typer.Option("--verbose", help="Every operation, too.")] = False,
+    keep: Annotated[
+        int, typer.Option("--keep", help="Days to keep measurement blocks; 0: for ever.", min=0, metavar="DAYS")
+    ] = 0,
 ) -> None:
     """Decide for every agent of an environment and listen for heartbeats, until SIGTERM or Ctrl-C.
 
@@ -32,10 +36,10 @@ def serve(
     """
     from tidegate.cli.desk import perform
 
-    perform(_serve(ctx, Where(file, environment), verbose))
+    perform(_serve(ctx, Where(file, environment), verbose, keep))
 
 
-async def _serve(ctx: typer.Context, where: Where, verbose: bool) -> int:
+async def _serve(ctx: typer.Context, where: Where, verbose: bool, keep: int) -> int:
     import asyncio
     import logging
     import os
@@ -57,13 +61,22 @@ async def _serve(ctx: typer.Context, where: Where, verbose: bool) -> int:
         try:
             holder = f"serve-{socket.gethostname()}-{os.getpid()}"
             log.info("serving environment %s; the state is %s", place.name, toolbox.location())
-            await Standby(site.ports, books.lease, holder).run(stop)
+            trimming = asyncio.create_task(_trim(site.ports, keep)) if keep else None
+            await Standby(site.ports, books.lease_of(place.name), holder).run(stop)
+            if trimming is not None:
+                trimming.cancel()
             log.info("stopped; agents and gateway go on")
         finally:
             await site.close()
     finally:
         await books.close()
     return 0
+
+
+async def _trim(ports: "Ports", keep: int) -> None:
+    from tidegate.controller.trimming import DAY_S, keep_trimmed
+
+    await keep_trimmed(ports.store, ports.journal, ports.clock, keep * DAY_S)
 
 
 async def find_place(books: "Books", where: Where) -> "tuple[Environment, Path]":

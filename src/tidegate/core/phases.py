@@ -56,7 +56,7 @@ def late(view: View, deadline_s: float) -> Move | None:
         fault = f"instances were not created within {deadline_s:g} s"
     else:
         fault = faults.with_log(
-            f"{unready.name} was not ready within {deadline_s:g} s ({unready.probe_detail})", unready
+            f"{unready.name} was not ready within {deadline_s:g} s ({unready.probe_detail or unready.state})", unready
         )
     return turn_back(view, fault)
 
@@ -67,6 +67,8 @@ def _progressing(view: View) -> Move | Note:
         return by_hand
     if view.waited > rollout.strategy.progress_deadline_s:
         return stuck(view, rollout.strategy.progress_deadline_s)
+    if unapplied := _unapplied(view):
+        return unapplied
     answer = strategies.progress(view)
     if blind := _blind(view, answer):
         return blind
@@ -81,6 +83,15 @@ def _progressing(view: View) -> Move | Note:
             return shift(view, weight, because)
         case Advance(because):
             return Note(replace(rollout, cursor=rollout.cursor + 1, cursor_since=view.now, because=because))
+
+
+def _unapplied(view: View) -> Move | None:
+    """The gateway refuses what it is told again and again (a port that somebody else holds, say): a person's matter."""
+    deadline_s, refused = view.rollout.rollback.switch_deadline_s, view.facts.failures.get("gateway", "")
+    if not refused or view.on_step <= deadline_s:
+        return None
+    because = f"the gateway did not apply {view.rollout.weight} % within {deadline_s:g} s: {refused}"
+    return Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, Phase.PROGRESSING, because))
 
 
 def _blind(view: View, answer: Progress) -> Move | None:

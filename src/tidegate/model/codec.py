@@ -16,8 +16,8 @@ T = TypeVar("T")
 
 
 @cache
-def _converter() -> Converter:
-    converter = Converter(forbid_extra_keys=False)
+def _converter(*, short: bool = False) -> Converter:
+    converter = Converter(forbid_extra_keys=False, omit_if_default=short)
     # Inner unions first: what holds them is looked into at once. The first states were written when canary was the only
     # strategy, and carry no tag.
     configure_tagged_union(spec.Step, converter, tag_name="type")
@@ -30,6 +30,11 @@ def _converter() -> Converter:
 def dump(value: Any, as_type: Any = None) -> Any:
     """The plain form of a model value. Give `as_type` when the value's declared type is a union."""
     return _converter().unstructure(value, as_type)
+
+
+def dump_short(value: Any) -> Any:
+    """The plain form without what has its default; `load` reads it alike."""
+    return _converter(short=True).unstructure(value)
 
 
 def load(plain: Any, as_type: type[T]) -> T:

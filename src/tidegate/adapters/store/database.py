@@ -5,6 +5,7 @@ the two have a thread each; writes of this process happen in the order in which 
 """
 
 import asyncio
+import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable
@@ -139,6 +140,22 @@ class Database:
     async def aside(self, work: Callable[[], T]) -> T:
         """Run blocking work that is not a transaction, off the loop."""
         return await asyncio.to_thread(work)
+
+    async def compact(self) -> bool:
+        """Give the room of what was deleted back to the disk; False while another process writes, and on a server."""
+        return await asyncio.to_thread(self._vacuum)
+
+    def _vacuum(self) -> bool:
+        if self.engine.dialect.name != "sqlite":
+            return False
+        connection = self.engine.raw_connection()
+        try:
+            connection.cursor().execute("VACUUM")
+        except sqlite3.OperationalError:
+            return False
+        finally:
+            connection.close()
+        return True
 
     async def close(self) -> None:
         """Let go of threads and connections."""
