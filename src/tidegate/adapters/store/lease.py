@@ -39,7 +39,9 @@ class SqlLease:
                 connection.execute(
                     insert(lease), {"name": self._name, "holder": "", "epoch": current, "expires_at": 0.0}
                 )
-            free = or_(lease.c.holder.in_(("", holder)), lease.c.expires_at <= now)
+            # Later than any clock that agrees with ours would have it: the clock was set back since.
+            set_back = lease.c.expires_at > now + 2 * ttl_s
+            free = or_(lease.c.holder.in_(("", holder)), lease.c.expires_at <= now, set_back)
             mine = update(lease).where(lease.c.name == self._name, lease.c.epoch == current, free)
             taken = connection.execute(mine.values(holder=holder, epoch=following, expires_at=now + ttl_s))
             return (following if taken.rowcount == 1 else None), folded
