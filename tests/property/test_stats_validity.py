@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.core.stats import bounded, codec, promotion, shipped, stream
+from tidegate.core.stats import bounded, codec, histograms, ordered, promotion, shipped, stream
 from tidegate.core.stats.blocks import Block, block
 from tidegate.core.stats.evidence import Prior
 from tidegate.core.stats.stream import Kind, StreamPolicy
 
 RUNS, SECONDS = 3000, 900
 ALPHAS = (0.01, 0.05, 0.2)
+SHARES = StreamPolicy(Kind.SHARES, Prior((1.8, 4.0), (0.5, 0.5), 0.9), 1.25)
 
 
 def upper_bound(alpha: float) -> float:
@@ -38,6 +39,27 @@ def highest(policy: StreamPolicy, seed: int, canary: float, stable: float, rps: 
     return best
 
 
+def highest_of_histograms(margin: float, seed: int, rps: float = 40.0) -> np.ndarray:
+    """The same for latency: the canary's odds of being slower are `margin` times stable's at every threshold."""
+    policy = shipped.latency_policy(margin)
+    rng = np.random.default_rng(seed)
+    beyond = 1.0 - np.array(policy.quantiles)
+    arms = [ordered.cells(np.array([odds(s, ratio) for s in beyond])[None])[0] for ratio in (margin, 1.0)]
+    state = histograms.opening(policy, (RUNS,))
+    best, one = np.ones(RUNS), np.ones(RUNS)
+    for t in range(-200, SECONDS):
+        n_canary, n_stable = rng.poisson(rps * 0.2, RUNS), rng.poisson(rps * 0.8, RUNS)
+        canary, stable = (
+            rng.multinomial(n, cells).T.astype(float) for n, cells in zip((n_canary, n_stable), arms, strict=True)
+        )
+        if t < 0:
+            state = histograms.learn(policy, state, one, stable)
+        else:
+            state = histograms.update(policy, state, one, (canary, stable))
+            best = np.maximum(best, histograms.value(policy, state))
+    return best
+
+
 def odds(share: float, ratio: float) -> float:
     return ratio * share / (1 + (ratio - 1) * share)
 
@@ -47,14 +69,19 @@ def odds(share: float, ratio: float) -> float:
     [
         (shipped.count_policy(1.0), 0.02, 0.02),
         (shipped.count_policy(1.25), 0.025, 0.02),
-        (shipped.latency_policy(1.0), 0.25, 0.25),
-        (shipped.latency_policy(1.25), odds(0.25, 1.25), 0.25),
-        (shipped.tail_policy(1.0), 0.01, 0.01),
+        (SHARES, odds(0.25, 1.25), 0.25),
     ],
-    ids=["counts", "counts at the margin", "latency", "latency at the margin", "tail"],
+    ids=["counts", "counts at the margin", "shares at the margin"],
 )
 def test_type_one_error_under_optional_stopping(policy: StreamPolicy, canary: float, stable: float) -> None:
     best = highest(policy, 11, canary, stable)
+    for alpha in ALPHAS:
+        assert np.mean(best >= 1 / alpha) <= upper_bound(alpha), alpha
+
+
+@pytest.mark.parametrize("margin", [1.0, 1.25])
+def test_type_one_error_of_latency_under_optional_stopping(margin: float) -> None:
+    best = highest_of_histograms(margin, 14)
     for alpha in ALPHAS:
         assert np.mean(best >= 1 / alpha) <= upper_bound(alpha), alpha
 
@@ -91,9 +118,7 @@ def test_means_under_optional_stopping() -> None:
 BLOCKS = st.lists(
     st.tuples(st.integers(0, 30), st.integers(0, 200), st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=60
 )
-POLICIES = st.sampled_from(
-    [shipped.count_policy(), shipped.count_policy(1.0), shipped.latency_policy(), shipped.tail_policy(1.0)]
-)
+POLICIES = st.sampled_from([shipped.count_policy(), shipped.count_policy(1.0), SHARES])
 
 COUNTS = ("n_canary", "n_stable", "k_canary", "k_stable")
 

@@ -56,15 +56,14 @@ def opening(shape: tuple[int, ...]) -> Dispersion:
     return Dispersion(np.zeros((7, *shape)), np.zeros((3, *shape)))
 
 
-def learn(policy: DispersionPolicy, state: Dispersion, block: Block, binary: float) -> Dispersion:
-    """Stable's part of a block, remembered. `binary` 1: events are shares of requests, with variance n p (1 - p);
-    0: they are counts of any size, with variance n p."""
+def learn(policy: DispersionPolicy, state: Dispersion, block: Block, spread: Array) -> Dispersion:
+    """Stable's part of a block, remembered. `spread`: the variance that chance alone gives to one unit of exposure,
+    p for counts of any size at rate p, p (1 - p) for shares."""
     seconds = block.duration_s
-    recent = rate(state)
-    mean = block.n_stable * recent
+    mean = block.n_stable * rate(state)
     known = state.sums[EXPOSURE] > 0.0
     surprise = (block.k_stable - mean) * known
-    variance = mean * (1.0 - binary * recent)
+    variance = block.n_stable * spread * known
 
     under_way = state.under_way + np.stack((surprise, variance, np.broadcast_to(seconds, mean.shape)))
     full = under_way[OPEN_SECONDS] >= policy.coarse_s

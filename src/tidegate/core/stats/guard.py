@@ -10,15 +10,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tidegate.core.stats import promotion, quantiles, shipped, stream
+from tidegate.core.stats import histograms, promotion, quantiles, shipped, stream
 from tidegate.core.stats.arrays import Array
-from tidegate.core.stats.blocks import Block, block
+from tidegate.core.stats.blocks import block
+from tidegate.core.stats.histograms import HistogramPolicy, Histograms
 from tidegate.core.stats.promotion import Promotion, PromotionPolicy
 from tidegate.core.stats.stream import Stream, StreamPolicy
 from tidegate.model.observation import LATENCY_BOUNDS_MS, Traffic
 
-ALL_QUANTILES = (*shipped.QUANTILES, *shipped.TAIL_QUANTILES)
-BULK = len(shipped.QUANTILES)
 SECONDS, N_CANARY, N_STABLE, K_CANARY, K_STABLE = range(5)
 
 
@@ -34,13 +33,11 @@ class GuardPolicy:
     memory_s: float = 900.0
     promotion: PromotionPolicy = field(default_factory=PromotionPolicy)
     errors: StreamPolicy = field(init=False, repr=False)
-    latency: StreamPolicy = field(init=False, repr=False)
-    tail: StreamPolicy = field(init=False, repr=False)
+    latency: HistogramPolicy = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "errors", shipped.count_policy(self.margin))
         object.__setattr__(self, "latency", shipped.latency_policy(self.margin))
-        object.__setattr__(self, "tail", shipped.tail_policy(self.margin))
 
     @property
     def limit(self) -> float:
@@ -56,8 +53,7 @@ class Guard:
     past: Array
     thresholds_ms: Array
     errors: Stream
-    latency: Stream
-    tail: Stream
+    latency: Histograms
     promotion: Promotion
     totals: Array
     slow: Array
@@ -69,11 +65,10 @@ def opening(policy: GuardPolicy) -> Guard:
         past=np.zeros(len(policy.bounds_ms) + 1),
         thresholds_ms=np.zeros(0),
         errors=stream.opening(policy.errors),
-        latency=stream.opening(policy.latency, (BULK,)),
-        tail=stream.opening(policy.tail, (len(ALL_QUANTILES) - BULK,)),
+        latency=histograms.opening(policy.latency),
         promotion=promotion.opening(policy.promotion),
         totals=np.zeros(5),
-        slow=np.zeros((2, len(ALL_QUANTILES))),
+        slow=np.zeros((2, len(shipped.QUANTILES))),
     )
 
 
@@ -86,35 +81,36 @@ def learn(policy: GuardPolicy, state: Guard, seconds: float, stable: Traffic) ->
         errors=stream.learn(policy.errors, state.errors, one),
         promotion=promotion.learn(policy.promotion, state.promotion, one),
     )
-    slow = _slow(policy, state, Traffic(), stable, seconds)
-    if slow is None:
+    cells = _cells(policy, state, Traffic(), stable)
+    if cells is None:
         return state
-    return replace(
-        state,
-        latency=stream.learn(policy.latency, state.latency, slow[0]),
-        tail=stream.learn(policy.tail, state.tail, slow[1]),
-    )
+    return replace(state, latency=histograms.learn(policy.latency, state.latency, np.asarray(seconds), cells[1]))
 
 
 def update(policy: GuardPolicy, state: Guard, seconds: float, canary: Traffic, stable: Traffic) -> Guard:
     """A block of both arms. A block of stable alone teaches what is normal, and is no evidence."""
     errors = (min(canary.errors, canary.requests), min(stable.errors, stable.requests))
     one = block(canary.requests, stable.requests, *errors, seconds)
+    so_far = {name: np.asarray(e) for name, e in evidence_by_metric(policy, state).items()}
     after = replace(
         state,
-        errors=stream.update(policy.errors, state.errors, one),
+        errors=stream.update(policy.errors, state.errors, one, shipped.beside(so_far, shipped.ERRORS)),
         promotion=promotion.update(policy.promotion, state.promotion, one),
         totals=state.totals + np.array([seconds, canary.requests, stable.requests, *errors]),
     )
-    slow = _slow(policy, state, canary, stable, seconds)
-    if slow is None:
+    cells = _cells(policy, state, canary, stable)
+    if cells is None:
         return _remember(policy, after, seconds, stable)
-    counts = [np.concatenate([getattr(part, name) for part in slow]) for name in ("k_canary", "k_stable")]
     return replace(
         after,
-        latency=stream.update(policy.latency, state.latency, slow[0]),
-        tail=stream.update(policy.tail, state.tail, slow[1]),
-        slow=state.slow + np.stack(counts),
+        latency=histograms.update(
+            policy.latency,
+            state.latency,
+            np.asarray(seconds),
+            (cells[0], cells[1]),
+            shipped.beside(so_far, shipped.LATENCY),
+        ),
+        slow=state.slow + cells.sum(axis=-1, keepdims=True) - np.cumsum(cells, axis=-1)[:, :-1],
     )
 
 
@@ -127,8 +123,7 @@ def next_canary(policy: GuardPolicy, state: Guard) -> Guard:
         past=state.past,
         thresholds_ms=state.thresholds_ms,
         errors=replace(fresh.errors, past=state.errors.past),
-        latency=replace(fresh.latency, past=state.latency.past),
-        tail=replace(fresh.tail, past=state.tail.past),
+        latency=replace(fresh.latency, past=state.latency.past, recent=state.latency.recent),
         promotion=replace(fresh.promotion, against_stable=replace(fresh.promotion.against_stable, past=old)),
     )
 
@@ -137,8 +132,7 @@ def evidence_by_metric(policy: GuardPolicy, state: Guard) -> dict[str, float]:
     """E of each metric."""
     return {
         shipped.ERRORS: float(stream.value(policy.errors, state.errors)),
-        shipped.LATENCY: float(stream.value(policy.latency, state.latency) @ np.array(shipped.QUANTILE_WEIGHTS)),
-        shipped.LATENCY_TAIL: float(stream.value(policy.tail, state.tail) @ np.array(shipped.TAIL_WEIGHTS)),
+        shipped.LATENCY: float(histograms.value(policy.latency, state.latency)),
     }
 
 
@@ -159,10 +153,7 @@ def because(policy: GuardPolicy, state: Guard, instances: int = 0) -> str:
     seconds, n_canary, n_stable, k_canary, k_stable = state.totals
     what = "errors"
     if name != shipped.ERRORS and state.thresholds_ms.size:
-        first, last = (0, BULK) if name == shipped.LATENCY else (BULK, len(ALL_QUANTILES))
-        kept = state.latency if name == shipped.LATENCY else state.tail
-        values = stream.value(policy.latency if name == shipped.LATENCY else policy.tail, kept)
-        at = first + int(np.argmax(values[: last - first]))
+        at = _most_telling(state)
         k_canary, k_stable = state.slow[:, at]
         what = f"slower than {state.thresholds_ms[at]:g} ms"
     times = ""
@@ -182,22 +173,27 @@ def _remember(policy: GuardPolicy, state: Guard, seconds: float, stable: Traffic
     past = state.past * 0.5 ** (seconds / policy.memory_s) + np.asarray(stable.latency, dtype=np.float64)
     chosen = state.thresholds_ms
     if not chosen.size and past.sum() >= policy.least_requests:
-        chosen = np.array(quantiles.thresholds(policy.bounds_ms, past, ALL_QUANTILES))
+        chosen = np.array(quantiles.thresholds(policy.bounds_ms, past, shipped.QUANTILES))
     return replace(state, past=past, thresholds_ms=chosen)
 
 
-def _slow(
-    policy: GuardPolicy, state: Guard, canary: Traffic, stable: Traffic, seconds: float
-) -> tuple[Block, Block] | None:
-    """The blocks of latency and its tail; None without thresholds, or without the histogram of an arm with requests."""
+def _cells(policy: GuardPolicy, state: Guard, canary: Traffic, stable: Traffic) -> Array | None:
+    """Requests of (canary, stable) between the thresholds; None without thresholds, or without the histogram of an arm
+    with requests. Thresholds are bucket bounds, so nothing is interpolated."""
     size = len(policy.bounds_ms) + 1
     if not state.thresholds_ms.size or any(arm.requests and len(arm.latency) != size for arm in (canary, stable)):
         return None
-    counts = [np.asarray(arm.latency or np.zeros(size), dtype=np.float64) for arm in (canary, stable)]
-    above = [quantiles.slower_than(policy.bounds_ms, values, tuple(state.thresholds_ms)) for values in counts]
-    totals = [values.sum() for values in counts]
+    counts = np.array([arm.latency or (0,) * size for arm in (canary, stable)], dtype=np.float64)
+    ends = np.searchsorted(policy.bounds_ms, state.thresholds_ms) + 1
+    beyond = counts.sum(axis=-1, keepdims=True) - np.cumsum(counts, axis=-1)[:, ends - 1]
+    return np.asarray(-np.diff(beyond, axis=-1, prepend=counts.sum(axis=-1, keepdims=True), append=0.0))
 
-    def part(which: slice) -> Block:
-        return block(totals[0], totals[1], above[0][which], above[1][which], seconds)
 
-    return part(slice(0, BULK)), part(slice(BULK, None))
+def _most_telling(state: Guard) -> int:
+    """The threshold at which the arms differ most, in standard errors."""
+    _, n_canary, n_stable, _, _ = state.totals
+    n = np.array([[n_canary], [n_stable]])
+    pooled = state.slow.sum(axis=0) / max(float(n.sum()), 1.0)
+    error = np.sqrt(np.maximum(pooled * (1.0 - pooled), 1e-12) * (1.0 / np.maximum(n, 1.0)).sum())
+    share = state.slow / np.maximum(n, 1.0)
+    return int(np.argmax((share[0] - share[1]) / error))
