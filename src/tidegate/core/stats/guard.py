@@ -6,6 +6,7 @@ evidence there is that the canary is worse, and that it is good enough, with the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,14 +24,15 @@ SECONDS, N_CANARY, N_STABLE, K_CANARY, K_STABLE = range(5)
 
 @dataclass(frozen=True)
 class GuardPolicy:
-    """`margin` is r0; roll back at evidence 1 / `alpha`. Latency is judged once stable has had `least_requests`;
-    until then, stable's histogram fades with a half-life of `memory_s`."""
+    """`margin` is r0; roll back at evidence 1 / `alpha`. `weights`: what is asked, with its part of the evidence. Latency
+    is judged once stable has had `least_requests`; until then its histogram fades, with a half-life of `memory_s`."""
 
     margin: float = shipped.DEFAULT_MARGIN
     alpha: float = 0.01
     bounds_ms: tuple[float, ...] = LATENCY_BOUNDS_MS
     least_requests: int = 200
     memory_s: float = 900.0
+    weights: Mapping[str, float] = field(default_factory=lambda: shipped.WEIGHTS)
     promotion: PromotionPolicy = field(default_factory=PromotionPolicy)
     errors: StreamPolicy = field(init=False, repr=False)
     latency: HistogramPolicy = field(init=False, repr=False)
@@ -91,10 +93,10 @@ def update(policy: GuardPolicy, state: Guard, seconds: float, canary: Traffic, s
     """A block of both arms. A block of stable alone teaches what is normal, and is no evidence."""
     errors = (min(canary.errors, canary.requests), min(stable.errors, stable.requests))
     one = block(canary.requests, stable.requests, *errors, seconds)
-    so_far = {name: np.asarray(e) for name, e in evidence_by_metric(policy, state).items()}
+    so_far = _values(policy, state)
     after = replace(
         state,
-        errors=stream.update(policy.errors, state.errors, one, shipped.beside(so_far, shipped.ERRORS)),
+        errors=stream.update(policy.errors, state.errors, one, shipped.beside(so_far, shipped.ERRORS, policy.weights)),
         promotion=promotion.update(policy.promotion, state.promotion, one),
         totals=state.totals + np.array([seconds, canary.requests, stable.requests, *errors]),
     )
@@ -108,7 +110,7 @@ def update(policy: GuardPolicy, state: Guard, seconds: float, canary: Traffic, s
             state.latency,
             np.asarray(seconds),
             (cells[0], cells[1]),
-            shipped.beside(so_far, shipped.LATENCY),
+            shipped.beside(so_far, shipped.LATENCY, policy.weights),
         ),
         slow=state.slow + cells.sum(axis=-1, keepdims=True) - np.cumsum(cells, axis=-1)[:, :-1],
     )
@@ -129,16 +131,13 @@ def next_canary(policy: GuardPolicy, state: Guard) -> Guard:
 
 
 def evidence_by_metric(policy: GuardPolicy, state: Guard) -> dict[str, float]:
-    """E of each metric."""
-    return {
-        shipped.ERRORS: float(stream.value(policy.errors, state.errors)),
-        shipped.LATENCY: float(histograms.value(policy.latency, state.latency)),
-    }
+    """E of each metric that is asked about."""
+    return {name: float(e) for name, e in _values(policy, state).items()}
 
 
 def worse(policy: GuardPolicy, state: Guard) -> float:
     """The shared evidence that the canary is worse. Roll back at `policy.limit`."""
-    return float(shipped.shared({name: np.asarray(e) for name, e in evidence_by_metric(policy, state).items()}))
+    return float(shipped.shared(_values(policy, state), policy.weights))
 
 
 def good_enough(policy: GuardPolicy, state: Guard) -> float:
@@ -146,14 +145,24 @@ def good_enough(policy: GuardPolicy, state: Guard) -> float:
     return float(promotion.value(policy.promotion, state.promotion))
 
 
+def most_telling(state: Guard) -> int:
+    """The number of the latency threshold at which the arms differ most, in standard errors."""
+    _, n_canary, n_stable, _, _ = state.totals
+    n = np.array([[n_canary], [n_stable]])
+    pooled = state.slow.sum(axis=0) / max(float(n.sum()), 1.0)
+    error = np.sqrt(np.maximum(pooled * (1.0 - pooled), 1e-12) * (1.0 / np.maximum(n, 1.0)).sum())
+    share = state.slow / np.maximum(n, 1.0)
+    return int(np.argmax((share[0] - share[1]) / error))
+
+
 def because(policy: GuardPolicy, state: Guard, instances: int = 0) -> str:
     """One sentence with the numbers of the metric that weighs most."""
     by_metric = evidence_by_metric(policy, state)
-    name = max(by_metric, key=lambda metric: shipped.WEIGHTS[metric] * by_metric[metric])
+    name = max(by_metric, key=lambda metric: policy.weights[metric] * by_metric[metric])
     seconds, n_canary, n_stable, k_canary, k_stable = state.totals
     what = "errors"
     if name != shipped.ERRORS and state.thresholds_ms.size:
-        at = _most_telling(state)
+        at = most_telling(state)
         k_canary, k_stable = state.slow[:, at]
         what = f"slower than {state.thresholds_ms[at]:g} ms"
     times = ""
@@ -164,6 +173,14 @@ def because(policy: GuardPolicy, state: Guard, instances: int = 0) -> str:
         f"canary {k_canary:,.0f} {what} in {n_canary:,.0f} requests, stable {k_stable:,.0f} in {n_stable:,.0f}{times}; "
         f"evidence {worse(policy, state):,.3g} against a limit of {policy.limit:g}; seen after {seconds:,.0f} s{alone}"
     )
+
+
+def _values(policy: GuardPolicy, state: Guard) -> dict[str, Array]:
+    found = {
+        shipped.ERRORS: stream.value(policy.errors, state.errors),
+        shipped.LATENCY: histograms.value(policy.latency, state.latency),
+    }
+    return {name: found[name] for name in policy.weights}
 
 
 def _remember(policy: GuardPolicy, state: Guard, seconds: float, stable: Traffic) -> Guard:
@@ -187,13 +204,3 @@ def _cells(policy: GuardPolicy, state: Guard, canary: Traffic, stable: Traffic) 
     ends = np.searchsorted(policy.bounds_ms, state.thresholds_ms) + 1
     beyond = counts.sum(axis=-1, keepdims=True) - np.cumsum(counts, axis=-1)[:, ends - 1]
     return np.asarray(-np.diff(beyond, axis=-1, prepend=counts.sum(axis=-1, keepdims=True), append=0.0))
-
-
-def _most_telling(state: Guard) -> int:
-    """The threshold at which the arms differ most, in standard errors."""
-    _, n_canary, n_stable, _, _ = state.totals
-    n = np.array([[n_canary], [n_stable]])
-    pooled = state.slow.sum(axis=0) / max(float(n.sum()), 1.0)
-    error = np.sqrt(np.maximum(pooled * (1.0 - pooled), 1e-12) * (1.0 / np.maximum(n, 1.0)).sum())
-    share = state.slow / np.maximum(n, 1.0)
-    return int(np.argmax((share[0] - share[1]) / error))

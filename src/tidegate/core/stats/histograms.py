@@ -139,7 +139,7 @@ def _worth(scores: Array, requests: Array) -> Array:
 
 
 def _shares(policy: HistogramPolicy, state: Histograms) -> Array:
-    """Stable's recent shares of the cells; one request's worth of the nominal shares stands in for what was not seen."""
+    """Stable's recent shares of the cells; one request's worth of nominal shares stands in for what was not seen."""
     nominal = policy.nominal.reshape((-1, *[1] * state.seconds.ndim))
     return np.asarray((state.recent + nominal) / (state.recent.sum(axis=0) + 1.0))
 

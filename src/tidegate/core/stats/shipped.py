@@ -54,4 +54,5 @@ def shared(values: Mapping[str, Array], weights: Mapping[str, float] = WEIGHTS) 
 
 def beside(values: Mapping[str, Array], name: str, weights: Mapping[str, float] = WEIGHTS) -> Array:
     """What the metrics other than `name` add to the shared evidence, in units of that metric's own weight."""
-    return np.asarray(sum(weights[other] / weights[name] * e for other, e in values.items() if other != name))
+    share = weights.get(name, 1.0)
+    return np.asarray(sum(weights[other] / share * e for other, e in values.items() if other != name))

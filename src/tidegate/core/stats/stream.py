@@ -89,9 +89,7 @@ def update(policy: StreamPolicy, state: Stream, block: Block, beside: Array | fl
     return Stream(
         past=learn(policy, state, block).past,
         pending=np.where(ripe, 0.0, pending),
-        evidence=evidence.update(
-            policy.prior, state.evidence, ratio, seconds, policy.cap * (value(policy, state) + beside)
-        ),
+        evidence=evidence.update(policy.prior, state.evidence, ratio, seconds, most),
     )
 
 
