@@ -24,8 +24,10 @@ SECONDS, N_CANARY, N_STABLE, K_CANARY, K_STABLE = range(5)
 
 @dataclass(frozen=True)
 class GuardPolicy:
-    """`margin` is r0; roll back at evidence 1 / `alpha`. `weights`: what is asked, with its part of the evidence. Latency
-    is judged once stable has had `least_requests`; until then its histogram fades, with a half-life of `memory_s`."""
+    """`margin` is r0; roll back at evidence 1 / `alpha`. `weights`: what is asked, with its part of the evidence.
+
+    Latency is judged once stable has had `least_requests`; until then its histogram fades, half in `memory_s`.
+    """
 
     margin: float = shipped.DEFAULT_MARGIN
     alpha: float = 0.01
