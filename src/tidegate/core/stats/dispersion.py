@@ -7,6 +7,7 @@ past only, so an evidence process stays one: E[LR^(1/phi)] <= E[LR]^(1/phi) <= 1
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,6 +99,15 @@ def phi(policy: DispersionPolicy, state: Dispersion) -> Array:
 def known(policy: DispersionPolicy, state: Dispersion) -> npt.NDArray[np.bool_]:
     """Whether enough of stable was seen for anything to be evidence."""
     return np.asarray(state.sums[SECONDS] >= policy.least_s)
+
+
+def exposure_rate(policy: DispersionPolicy, state: Dispersion) -> float:
+    """Stable's recent exposure a second (requests/s); 0 where nothing was seen. For one stream."""
+    seconds = float(state.sums[SECONDS])
+    lasting = policy.memory_s / math.log(2.0)
+    age = -lasting * math.log1p(-min(seconds / lasting, 1.0 - 1e-9))
+    fading = policy.rate_memory_s / math.log(2.0)
+    return float(state.sums[EXPOSURE]) / (fading * -math.expm1(-age / fading)) if age > 0.0 else 0.0
 
 
 def rate(state: Dispersion) -> Array:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tidegate.core.stats import histograms, promotion, quantiles, shipped, stream
+from tidegate.core.stats import dispersion, histograms, power, promotion, quantiles, shipped, stream
 from tidegate.core.stats.arrays import Array
 from tidegate.core.stats.blocks import block
 from tidegate.core.stats.histograms import HistogramPolicy, Histograms
@@ -19,6 +19,7 @@ from tidegate.core.stats.promotion import Promotion, PromotionPolicy
 from tidegate.core.stats.stream import Stream, StreamPolicy
 from tidegate.model.observation import LATENCY_BOUNDS_MS, Traffic
 
+ENOUGH_S = 10.0
 SECONDS, N_CANARY, N_STABLE, K_CANARY, K_STABLE = range(5)
 
 
@@ -155,6 +156,22 @@ def most_telling(state: Guard) -> int:
     error = np.sqrt(np.maximum(pooled * (1.0 - pooled), 1e-12) * (1.0 / np.maximum(n, 1.0)).sum())
     share = state.slow / np.maximum(n, 1.0)
     return int(np.argmax((share[0] - share[1]) / error))
+
+
+def traffic(policy: GuardPolicy, state: Guard, part: float) -> power.Traffic | None:
+    """What to expect of the next seconds when the canary has `part` of the requests: as much as both arms had, or
+    stable alone before the canary; None where nothing was seen. Stable's share of errors is the floor at least."""
+    past = state.errors.past
+    elapsed, n_canary, n_stable, _, _ = (float(total) for total in state.totals)
+    per_second = (
+        (n_canary + n_stable) / elapsed
+        if elapsed >= ENOUGH_S
+        else dispersion.exposure_rate(policy.errors.dispersion, past)
+    )
+    if per_second <= 0.0:
+        return None
+    share = min(max(float(dispersion.rate(past)), policy.promotion.floor), 0.5)
+    return power.Traffic(per_second, part, share, float(dispersion.phi(policy.errors.dispersion, past)))
 
 
 def because(policy: GuardPolicy, state: Guard, instances: int = 0) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tidegate.core.stats.arrays import Array
+from tidegate.core.stats.dispersion import DispersionPolicy
 from tidegate.core.stats.evidence import Prior
 from tidegate.core.stats.histograms import HistogramPolicy
 from tidegate.core.stats.ordered import Slower
@@ -29,9 +30,14 @@ WEIGHTS: Mapping[str, float] = {ERRORS: 0.83, LATENCY: 0.17}
 """How much of the shared evidence each metric holds when all are on. Latency needs less: every request has one."""
 
 
+COUNTS_UNKNOWN = DispersionPolicy(least_s=10.0, opening_phi=2.5, opening_s=60.0)
+"""Errors of a stable that was never watched: fewer seconds tell how they come than it takes to see pauses in latency."""
+
+
 def count_policy(margin: float = DEFAULT_MARGIN) -> StreamPolicy:
     """Errors and other rare events: is the canary's rate above `margin` times stable's?"""
-    return StreamPolicy(Kind.COUNTS, Prior((2.1, 4.0 * margin), (0.46, 0.54), AT_START), margin)
+    prior = Prior((2.1, 4.0 * margin), (0.46, 0.54), AT_START)
+    return StreamPolicy(Kind.COUNTS, prior, margin, dispersion=COUNTS_UNKNOWN)
 
 
 def latency_policy(margin: float = DEFAULT_MARGIN) -> HistogramPolicy:
