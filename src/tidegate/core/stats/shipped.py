@@ -31,7 +31,7 @@ WEIGHTS: Mapping[str, float] = {ERRORS: 0.83, LATENCY: 0.17}
 
 
 COUNTS_UNKNOWN = DispersionPolicy(least_s=10.0, opening_phi=2.5, opening_s=60.0)
-"""Errors of a stable that was never watched: fewer seconds tell how they come than it takes to see pauses in latency."""
+"""Errors of a stable that was never watched: it takes fewer seconds to tell how they come than to see pauses."""
 
 
 def count_policy(margin: float = DEFAULT_MARGIN) -> StreamPolicy:
