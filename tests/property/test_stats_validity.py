@@ -88,7 +88,7 @@ def test_type_one_error_of_latency_under_optional_stopping(margin: float) -> Non
 
 
 def test_pauses_of_a_collector_in_both_arms_are_not_the_canarys_fault() -> None:
-    """Each arm pauses on its own (every 30 s, 2.5 s on average; then 30 % of its requests are slower than p95):
+    """Each arm pauses on its own (every 30 s, 2.5 s on average; then 30 % of its requests are slower than p99):
     slow requests come in clumps, in both alike. With ten minutes of stable's past fewer than 1 % in 10 minutes."""
     runs, policy = 600, shipped.latency_policy(1.0)
     rng = np.random.default_rng(15)
