@@ -81,11 +81,12 @@ def learn(policy: HistogramPolicy, state: Histograms, seconds: Array, stable: Ar
     share = _shares(policy, state)
     mean = _worth(policy.scores, share)
     spread = _worth(policy.scores**2, share) - mean * mean
-    wide = np.broadcast_arrays(seconds, 0.0, stable.sum(axis=0), 0.0, _worth(policy.scores, stable))
+    none = np.zeros(())
+    seen = Block(seconds, none, stable.sum(axis=0), none, _worth(policy.scores, stable))
     fade = np.exp2(seconds * (-1.0 / policy.dispersion.rate_memory_s))
     return replace(
         state,
-        past=dispersion.learn(policy.dispersion, state.past, Block(*wide), spread),
+        past=dispersion.learn(policy.dispersion, state.past, seen, spread),
         recent=state.recent * fade + stable,
     )
 
@@ -110,12 +111,12 @@ def update(
     log_ratio = np.zeros((*n_canary.shape, len(policy.ways)))
     tell = ripe & (n_canary > 0.0) & (n_stable > 0.0)
     if tell.any():
-        which = ... if tell.all() else tell
+        which = ... if tell.ndim < 2 and tell.all() else tell
         f, g = ordered.log_factors(policy.ways, policy.null_odds, beyond[:, which], n_canary[which], n_stable[which])
         f *= canary[:, which]
         g *= stable[:, which]
         f += g
-        log_ratio[which] = np.moveaxis(f.sum(axis=1) / phi[:, which], 0, -1)
+        log_ratio[which] = (f.sum(axis=1) / phi[:, which]).T
     spent, most = np.where(ripe, duration, 0.0), policy.cap * (value(policy, state) + beside)
     return replace(
         after,
@@ -135,7 +136,7 @@ def value(policy: HistogramPolicy, state: Histograms) -> Array:
 
 def _worth(scores: Array, requests: Array) -> Array:
     """(ways, ...): what requests in the cells are worth to each way."""
-    return np.tensordot(scores, requests, axes=1)
+    return np.asarray(scores @ requests.reshape(len(requests), -1)).reshape((len(scores), *requests.shape[1:]))
 
 
 def _shares(policy: HistogramPolicy, state: Histograms) -> Array:

@@ -47,16 +47,14 @@ def log_factors(
     null = cells(lifted(x, null_odds))
     f = cells(worse)
     f /= null
-    for cell in range(len(beyond)):
-        np.maximum(f[:, cell + 1], f[:, cell], out=f[:, cell + 1])
+    np.maximum.accumulate(f, axis=1, out=f)
     f /= (null * f).sum(axis=1)[:, None]
     falls = (f[:, 1:] - f[:, :-1]) * (n_canary / n_stable * null_odds)
     if null_odds != 1.0:
         falls /= (1.0 + (null_odds - 1.0) * x) ** 2
     g = np.empty_like(f)
     g[:, 0] = 1.0 + (falls * x).sum(axis=1)
-    for cell in range(len(beyond)):
-        g[:, cell + 1] = g[:, cell] - falls[:, cell]
+    np.subtract(g[:, :1], np.cumsum(falls, axis=1), out=g[:, 1:])
     # A bet that could lose more than everything is made smaller; f and g stay what they must be.
     stake = np.minimum(1.0, MOST_STAKE / np.maximum(1.0 - g[:, -1:], MOST_STAKE))
     return np.log(stake * (f - 1.0) + 1.0), np.log(stake * (g - 1.0) + 1.0)
@@ -85,10 +83,8 @@ def lifted(share: Array, odds: float | Array) -> Array:
 
 def _worse(ways: tuple[Slower, ...], beyond: Array) -> Array:
     """Shares of the canary beyond the thresholds in each way, (ways, thresholds, ...)."""
-    out = np.empty((len(ways), *beyond.shape))
-    for i, way in enumerate(ways):
-        base = lifted(beyond, way.odds)
-        out[i] = base
-        if way.share:
-            out[i] += way.share * (np.minimum(1.0, base / base[way.beyond]) - base)
-    return out
+    each = (len(ways), *[1] * beyond.ndim)
+    odds, share = (np.array([getattr(way, name) for way in ways]).reshape(each) for name in ("odds", "share"))
+    base = lifted(beyond, odds)
+    start = base[range(len(ways)), [way.beyond for way in ways]][:, None]
+    return np.asarray(base + share * (np.minimum(1.0, base / start) - base))
