@@ -66,7 +66,10 @@ def learn(policy: DispersionPolicy, state: Dispersion, block: Block, spread: Arr
     surprise = (block.k_stable - mean) * known
     variance = block.n_stable * spread * known
 
-    under_way = state.under_way + np.stack((surprise, variance, np.broadcast_to(seconds, mean.shape)))
+    under_way = state.under_way.copy()
+    under_way[OPEN_SURPRISE] += surprise
+    under_way[OPEN_EXPECTED] += variance
+    under_way[OPEN_SECONDS] += seconds
     full = under_way[OPEN_SECONDS] >= policy.coarse_s
     sums = np.empty_like(state.sums)
     sums[:EVENTS] = state.sums[:EVENTS] * np.exp2(seconds * (-1.0 / policy.memory_s))
@@ -88,12 +91,13 @@ def phi(policy: DispersionPolicy, state: Dispersion) -> Array:
     """
     sums, prior = state.sums, policy.prior_events
     seconds = np.maximum(sums[SECONDS], 1.0)
-    fine = (sums[SQUARES] + prior) / (sums[EXPECTED] + prior)
-    coarse = (sums[SQUARES_COARSE] + prior) / (sums[EXPECTED_COARSE] + prior)
-    fine -= policy.caution * np.sqrt(2.0 / seconds + 1.0 / (sums[EXPECTED] + prior))
-    coarse -= policy.caution * np.sqrt(2.0 * policy.coarse_s / seconds + 1.0 / (sums[EXPECTED_COARSE] + prior))
+    squares, expected = sums[SQUARES:SECONDS:2] + prior, sums[EXPECTED:SECONDS:2] + prior  # both scales
+    error = 1.0 / expected
+    error[0] += 2.0 / seconds
+    error[1] += 2.0 * policy.coarse_s / seconds
+    found = (squares / expected - policy.caution * np.sqrt(error)).max(axis=0)
     unknown = policy.opening_phi - sums[SECONDS] * ((policy.opening_phi - 1.0) / policy.opening_s)
-    return np.asarray(np.maximum(np.maximum(1.0, unknown), np.maximum(fine, coarse)))
+    return np.asarray(np.maximum(np.maximum(unknown, 1.0), found))
 
 
 def known(policy: DispersionPolicy, state: Dispersion) -> npt.NDArray[np.bool_]:

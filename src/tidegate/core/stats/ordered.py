@@ -15,6 +15,7 @@ With one threshold and r0 = 1 this is the two-sample Bernoulli e-value.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -83,8 +84,18 @@ def lifted(share: Array, odds: float | Array) -> Array:
 
 def _worse(ways: tuple[Slower, ...], beyond: Array) -> Array:
     """Shares of the canary beyond the thresholds in each way, (ways, thresholds, ...)."""
+    (odds, share), number, start = _columns(ways)
     each = (len(ways), *[1] * beyond.ndim)
-    odds, share = (np.array([getattr(way, name) for way in ways]).reshape(each) for name in ("odds", "share"))
-    base = lifted(beyond, odds)
-    start = base[range(len(ways)), [way.beyond for way in ways]][:, None]
-    return np.asarray(base + share * (np.minimum(1.0, base / start) - base))
+    base = lifted(beyond, odds.reshape(each))
+    within = np.minimum(1.0, base / base[number, start][:, None])
+    return np.asarray(base + share.reshape(each) * (within - base))
+
+
+@cache
+def _columns(ways: tuple[Slower, ...]) -> tuple[Array, list[int], list[int]]:
+    """(odds, share), number and `beyond` of each way."""
+    return (
+        np.array([[way.odds for way in ways], [way.share for way in ways]]),
+        list(range(len(ways))),
+        [way.beyond for way in ways],
+    )
