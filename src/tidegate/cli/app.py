@@ -28,6 +28,7 @@ from tidegate.cli import (
     serve,
     simulate,
     spec,
+    stages,
     status,
 )
 
@@ -40,6 +41,7 @@ INTERRUPTED = 130
 ABOUT = "Closed-loop delivery of containerised agents: a release flows on while the evidence is good."
 NOUNS = (
     deliver,
+    stages,
     deploy,
     rollout,
     gates,

@@ -105,6 +105,7 @@ class FleetRollout:
     because: str = ""
     decided_at: float | None = None
     ended_at: float | None = None
+    delivery: int = 0
 
 
 @dataclass(frozen=True)

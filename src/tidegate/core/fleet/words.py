@@ -138,6 +138,7 @@ def _deploy(state: FleetState, intent: Intent, action: DeployFleet, facts: Fleet
         policy=deploy.policy,
         override_quarantine=deploy.override_quarantine,
         override_freeze=deploy.override_freeze,
+        delivery=deploy.delivery,
     )
     return _begin(replace(state, hosts=action.hosts), rollout, now)
 

@@ -93,6 +93,7 @@ def _start(state: AgentState, intent: Intent, action: Deploy, now: float) -> tup
         freeze_overridden_by=intent.by if action.override_freeze else "",
         hooks=action.hooks,
         breaking_accepted_by=intent.by if action.accept_breaking else "",
+        delivery=action.delivery,
     )
     state = way_back.taken_over(state, way) if way else state
     if action.policy.notify != state.endpoints:
