@@ -9,9 +9,12 @@ from tidegate.core.moves import Move, Note, note, shift, weight_event
 from tidegate.core.strategies import Advance, Done, Progress, Stay, Wait
 from tidegate.core.view import View
 from tidegate.model.observation import ImageState
-from tidegate.model.rollout import Hold, PauseKind, Phase
+from tidegate.model.rollout import Hold, PauseKind, Phase, Wish
 from tidegate.model.spec import InPlace, Undecidable
 from tidegate.model.verdict import Outcome
+
+MOST_RAISED = 50
+"""Percent that a canary gets at most because the traffic does not suffice for a proof."""
 
 
 def _preparing(view: View) -> Move | Note:
@@ -115,9 +118,12 @@ def _prove(view: View, because: str) -> Move | Note:
     sure, why = analysis.proven(rollout)
     if sure or rollout.approved_by:
         return Move(Phase.PROMOTING, f"{because}; {why}" if why else because)
+    decidable, outlook = analysis.outlook(rollout, rules.within_s, rollout.weight)
     if view.on_step < rules.within_s:
-        return note(view, why)
-    outlook = analysis.outlook(rollout, rules.within_s)
+        if rules.undecidable is Undecidable.RAISE and not decidable and 0 < rollout.weight < MOST_RAISED:
+            weight = analysis.enough(rollout, rules.within_s, MOST_RAISED)
+            return Note(replace(rollout, wish=Wish(weight, "undecidable: raise", outlook), because=outlook))
+        return note(view, why if decidable else f"{why}; {outlook}")
     undecided = f"undecided after {rules.within_s:g} s: {why}" + (f"; {outlook}" if outlook else "")
     if rules.undecidable is Undecidable.PROCEED:
         return Move(Phase.PROMOTING, undecided)
