@@ -178,6 +178,24 @@ async def test_events_come_in_order_by_pages(state: State) -> None:
     assert [event.because for _, event in await state.journal.events(KEY)] == ["1", "3", "5", "7", "9"]
 
 
+async def test_what_others_commit_is_seen_at_once_by_who_asks_again_and_again(state: State, location: str) -> None:
+    here = state
+    there = await open_state(location)
+    try:
+        for turn in range(20):
+            known = len(await here.journal.events(None))
+            assert await here.store.asked() == ()
+            await there.store.submit(Intent(str(turn), KEY, Scale(1), "alice", 0.0))
+            assert await here.store.asked() == (KEY,)
+            await there.journal.append([Event(1.0, KEY, EventKind.NOTICE, "there")])
+            assert len(await here.journal.events(None)) == known + 1
+            epoch = await there.lease.acquire("there", 10.0, 100.0 * turn)
+            assert epoch is not None
+            await there.store.save(decision(answers=(Answer(str(turn), True, "yes"),)), epoch)
+    finally:
+        await there.close()
+
+
 @pytest.mark.parametrize("statement", ["DELETE FROM events", "UPDATE events SET document = '{}'"])
 async def test_events_never_change_and_never_go(state: State, statement: str) -> None:
     await state.journal.append([Event(1.0, KEY, EventKind.NOTICE, "kept")])

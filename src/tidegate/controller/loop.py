@@ -33,6 +33,7 @@ from tidegate.model.operation import (
 )
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
+from tidegate.model.standing import PausedAll
 from tidegate.ports import (
     Clock,
     Fleets,
@@ -125,11 +126,12 @@ class AgentLoop:
     async def turn(self) -> Turn:
         """One turn. Raises LeaseLostError; a store that cannot be written shows in `saved`."""
         state = self._state or await self._ports.store.load(self.key) or AgentState(self.key)
-        intents = await self._ports.store.pending(self.key)
-        observed = await self.observe()
+        intents, observed, paused = await asyncio.gather(
+            self._ports.store.pending(self.key), self.observe(), self._paused()
+        )
         blocks = self.sampler.fresh()
         past = await self._remembered(state, blocks)
-        facts = Facts(self._ports.clock.now(), observed, blocks, intents, self._executor.failures(), past)
+        facts = Facts(self._ports.clock.now(), observed, blocks, intents, self._executor.failures(), past, paused)
         facts = await self._surroundings(state, facts)
         decision = decide(state, facts)
         if not set(decision.desired.images) <= set(self._desired.images):
@@ -174,14 +176,15 @@ class AgentLoop:
 
     async def _surroundings(self, state: AgentState, facts: Facts) -> Facts:
         """What a decision looks at only now and then."""
-        switches = self._ports.switches
         return replace(
             facts,
-            paused=await switches.paused() if switches is not None and (state.active or facts.intents) else None,
             logs=await self._count_logs(state, facts.observation),
             needed_images=await self._needed_elsewhere() if cleanup.surplus(state) or state.cleaning else None,
             found=await found_here(state, self._ports.platform) if facts.observation.reachable else None,
         )
+
+    async def _paused(self) -> PausedAll | None:
+        return await self._ports.switches.paused() if self._ports.switches is not None else None
 
     async def _count_logs(self, state: AgentState, observed: Observation) -> LogCount | None:
         if state.stable is None or not monitor.under_way(state):

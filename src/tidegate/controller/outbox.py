@@ -6,7 +6,7 @@ is tried again with a growing pause until the receiver's deadline is over; then 
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -62,8 +62,9 @@ class Teller:
 
     async def look(self) -> None:
         """Wake the couriers of every agent that something happened to; of all of them the first time."""
-        ours = set(await self._books.store.keys())
-        for key in await self._changed():
+        changed = await self._changed()
+        ours = set(await self._books.store.keys()) if changed else ()
+        for key in changed:
             if key not in ours:
                 continue
             state = await self._state(key)
@@ -76,7 +77,7 @@ class Teller:
         fleet = await fleets.load_fleet(key) if fleets is not None and not key.host else None
         return fleet or await self._books.store.load(key)
 
-    async def _changed(self) -> Iterable[AgentKey]:
+    async def _changed(self) -> Collection[AgentKey]:
         if self._seen is None:
             self._seen = 0
             while batch := await self._books.journal.events(None, after=self._seen):

@@ -27,7 +27,7 @@ from tidegate.model.workload import Tls
 T = TypeVar("T")
 OVERTAKEN_S = 0.25
 """How often a writer that waits looks whether another one has taken its place, in seconds."""
-LOOK_S = 8.0
+ANSWER_S = 8.0
 """How long a look may take: a link that is cut answers nothing, and says nothing."""
 
 TRIES = 20
@@ -68,10 +68,10 @@ class EnvoyGateway:
     async def observe(self, key: AgentKey) -> ObservedGateway:
         """What is in force for one agent, and its requests in flight. Never raises."""
         try:
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(ANSWER_S):
                 return await self._with_session(lambda session: force.observe(session, key.fleet))
         except TimeoutError:
-            return ObservedGateway(running=False, detail=f"no answer within {LOOK_S:g} s")
+            return ObservedGateway(running=False, detail=f"no answer within {ANSWER_S:g} s")
         except TidegateError as error:
             return ObservedGateway(running=False, detail=error.message)
 
@@ -91,10 +91,10 @@ class EnvoyGateway:
     async def counters(self, key: AgentKey) -> dict[int, Traffic]:
         """Cumulative traffic by revision since the gateway started. Raises GatewayError."""
         try:
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(ANSWER_S):
                 [text] = await self._with_session(lambda session: session.ask([stats.path_of(key.fleet)]))
         except TimeoutError:
-            raise GatewayError(f"the gateway did not answer within {LOOK_S:g} s") from None
+            raise GatewayError(f"the gateway did not answer within {ANSWER_S:g} s") from None
         return stats.traffic(text)
 
     def fence(self, epoch: int) -> None:

@@ -1,16 +1,20 @@
-"""One database: an engine, a thread that writes, a thread that reads, and errors in plain words.
+"""One database: an engine, threads that write, note and read, and errors in plain words.
 
 SQLite in WAL mode with synchronous=FULL: when a commit returns, it is on the disk. Readers never hold a writer up, so
 the two have a thread each; writes of this process happen in the order in which they were asked for.
+
+What may be lost with the machine's power (that the lease was renewed, what was sampled) is noted in a thread of its own
+that does not wait for the disk: a decision must not stand in a queue behind it. That thread also carries the log over
+into the database, which takes several times as long as a commit.
 """
 
 import asyncio
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -22,8 +26,14 @@ from tidegate.model.errors import StoreError
 
 T = TypeVar("T")
 
+Version = tuple[int, int]
+"""Which opening of the connection, and SQLite's own number, which means something within one connection only."""
+
 BUSY_S = 10.0
 """How long a write waits for another process's transaction."""
+
+MOST_PAGES = 10_000
+"""Of SQLite's log, 40 MB: only where nothing is ever noted does a commit carry the log over itself."""
 
 CALL_S = 30.0
 """How long a call waits for its thread: longer than BUSY_S, so that the database's own answer comes first."""
@@ -74,17 +84,36 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
+def _raw(connection: Connection) -> sqlite3.Connection:
+    """SQLite's own connection, for what must not be in a transaction."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
+
+
 class Lane:
     """One thread with one connection that it keeps."""
 
-    def __init__(self, engine: Engine, name: str, *, write: bool) -> None:
+    def __init__(self, engine: Engine, name: str, *, write: bool, pragmas: Sequence[str] = ()) -> None:
         self._engine = engine.execution_options(write=write)
+        self._pragmas = pragmas if engine.dialect.name == "sqlite" else ()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"store-{name}")
         self._connection: Connection | None = None
+        self._opened = 0
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """One transaction. Raises StoreError; after its deadline, whether the work was done is unknown."""
-        future = asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work)
+        return await self._in_time(lambda: self._transaction(work))
+
+    async def version(self) -> Version | None:
+        """Another one after any other connection has committed something; None on a server.
+
+        Source: https://www.sqlite.org/pragma.html#pragma_data_version
+        """
+        return await self._in_time(self._version) if self._engine.dialect.name == "sqlite" else None
+
+    async def _in_time(self, call: Callable[[], T]) -> T:
+        future = asyncio.get_running_loop().run_in_executor(self._thread, call)
         try:
             return await asyncio.wait_for(asyncio.shield(future), CALL_S)
         except TimeoutError as error:
@@ -95,13 +124,28 @@ class Lane:
 
     def _transaction(self, work: Callable[[Connection], T]) -> T:
         try:
-            if self._connection is None:
-                self._connection = self._engine.connect()
-            with self._connection.begin():
-                return work(self._connection)
+            with self._open().begin() as transaction:
+                return work(transaction.connection)
         except SQLAlchemyError as error:
             self._forget()
             raise explain(error, self._engine.url.render_as_string(hide_password=True)) from error
+
+    def _version(self) -> Version | None:
+        try:
+            # Past SQLAlchemy, which would begin a transaction: this is asked many times a second.
+            [number] = _raw(self._open()).execute("PRAGMA data_version").fetchone()
+            return self._opened, int(number)
+        except (SQLAlchemyError, sqlite3.Error):
+            return None  # whoever reads next is told what is wrong
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            connection = self._engine.connect()
+            for pragma in self._pragmas:
+                _raw(connection).execute(f"PRAGMA {pragma}")
+            self._connection = connection
+            self._opened += 1
+        return self._connection
 
     def _forget(self) -> None:
         connection, self._connection = self._connection, None
@@ -124,7 +168,8 @@ class Database:
         self.engine = engine
         self.commits_ms: deque[float] = deque(maxlen=1000)
         self._reader = Lane(engine, "read", write=False)
-        self._writer = Lane(engine, "write", write=True)
+        self._writer = Lane(engine, "write", write=True, pragmas=(f"wal_autocheckpoint={MOST_PAGES}",))
+        self._noter = Lane(engine, "note", write=True, pragmas=("synchronous=NORMAL",))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on a consistent snapshot."""
@@ -136,6 +181,14 @@ class Database:
         result = await self._writer.run(work)
         self.commits_ms.append((time.perf_counter() - began) * 1000)
         return result
+
+    async def note(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one transaction that an end of this process keeps, and a power failure may take back."""
+        return await self._noter.run(work)
+
+    async def version(self) -> Version | None:
+        """Stays the same for as long as nobody commits anything, in any process; None where that cannot be told."""
+        return await self._reader.version()
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Run blocking work that is not a transaction, off the loop."""
@@ -162,6 +215,22 @@ class Database:
         await asyncio.to_thread(self._shut)
 
     def _shut(self) -> None:
-        self._writer.close()
-        self._reader.close()
+        for lane in (self._writer, self._noter, self._reader):
+            lane.close()
         self.engine.dispose()
+
+
+class Latest(Generic[T]):
+    """What is read over and over and seldom changes: read again only when somebody has committed something since."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._version: Version | None = None
+        self._known: tuple[object, T] | None = None
+
+    async def get(self, question: object, read: Callable[[], Awaitable[T]]) -> T:
+        """The answer to the question. The version is looked at first: what is committed after it is found next time."""
+        version = await self._database.version()
+        if self._known is None or version is None or (version, question) != (self._version, self._known[0]):
+            self._version, self._known = version, (question, await read())
+        return self._known[1]

@@ -53,7 +53,7 @@ class SqlLease:
 
     async def renew(self, holder: str, epoch: int, ttl_s: float, now: float) -> bool:
         """Keep it; False when somebody else took it. An expired lease that nobody took is still ours."""
-        return await self._database.write(
+        return await self._database.note(
             lambda connection: self._change(connection, holder, epoch, holder, now + ttl_s)
         )
 

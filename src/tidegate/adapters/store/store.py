@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, insert, literal, select, union
 
 from tidegate.adapters.store import documents
-from tidegate.adapters.store.database import Database
+from tidegate.adapters.store.database import Database, Latest
 from tidegate.adapters.store.folding import epoch_in_force, fold
 from tidegate.adapters.store.reserve import Reserve
 from tidegate.adapters.store.rows import key_columns, revisions_in, rows_of, write
@@ -23,6 +23,7 @@ class SqlStore:
         self._database = database
         self._reserve = reserve
         self._known: dict[AgentKey, set[int]] = {}
+        self._asked = Latest[tuple[AgentKey, ...]](database)
 
     async def load(self, key: AgentKey) -> AgentState | None:
         """The state last saved, or None."""
@@ -40,7 +41,10 @@ class SqlStore:
         return tuple(AgentKey(row.agent, row.environment, row.host) for row in rows)
 
     async def asked(self) -> tuple[AgentKey, ...]:
-        """Every agent in every environment that has open intents, sorted."""
+        """Every agent in every environment that has open intents, sorted. Cheap to ask again and again."""
+        return await self._asked.get(None, self._read_asked)
+
+    async def _read_asked(self) -> tuple[AgentKey, ...]:
         query = select(intents.c.agent, intents.c.environment, intents.c.host)
         query = query.where(intents.c.answered.is_(False)).distinct()
         rows = await self._database.read(lambda connection: connection.execute(query).all())
