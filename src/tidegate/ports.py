@@ -5,7 +5,7 @@ All coroutines bound their own waiting and raise model.errors; none of them retr
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from tidegate.model.decision import Decision
@@ -18,6 +18,7 @@ from tidegate.model.metering import Origin, Question, Reading, Subject
 from tidegate.model.observation import Block, Observation, ObservedGateway, ObservedTask, Traffic
 from tidegate.model.operation import GatewayOperation, PlatformOperation, TaskOperation
 from tidegate.model.policy import Endpoint
+from tidegate.model.record import AgentRecord
 from tidegate.model.release import AgentKey, Image, Release, Revision
 from tidegate.model.rollout import AgentState
 from tidegate.model.source import BuildOptions, Commit
@@ -214,6 +215,22 @@ class Pulses(Protocol):
 
     async def forget_pulses(self, before: float) -> None:
         """Drop the pulses of instances last heard before a time (unix seconds)."""
+
+
+class AgentRecords(Protocol):
+    """Where it is kept what agents say of themselves."""
+
+    async def save_records(self, records: Sequence[AgentRecord], contents: Mapping[str, bytes]) -> None:
+        """Keep them in place of former ones; `contents`: configuration files by their SHA-256 (hexadecimal)."""
+
+    async def records(self, key: AgentKey | None) -> list[AgentRecord]:
+        """The record of each instance, by name; of every agent when `key` is None."""
+
+    async def content(self, digest: str) -> bytes | None:
+        """A configuration file's content."""
+
+    async def drop_records(self, names: Collection[tuple[AgentKey, str]]) -> None:
+        """Forget instances, and the contents that no record names any more."""
 
 
 class Switches(Protocol):

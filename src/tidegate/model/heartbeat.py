@@ -25,12 +25,14 @@ class AgentStatus(StrEnum):
 class AgentHealth(StrEnum):
     """What its heartbeats say about an instance.
 
-    UNKNOWN: it never reported, or nobody listened long enough to say. GONE is silence; STOPPED is on purpose.
+    UNKNOWN: it never reported, or nobody listened long enough to say. GONE is silence; STOPPED is on purpose;
+    UNREACHABLE is the silence of everything on its host.
     """
 
     ALIVE = "alive"
     LATE = "late"
     GONE = "gone"
+    UNREACHABLE = "unreachable"
     STOPPED = "stopped"
     UNKNOWN = "unknown"
 
@@ -46,9 +48,9 @@ class Completed:
     ended_at: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """One message. `sent_at` is the agent's clock, and says nothing but the skew."""
+    """One message. `sent_at` is the agent's clock, and says nothing but the skew. `attributes` None: as they were."""
 
     key: AgentKey
     instance: str
@@ -61,9 +63,10 @@ class Heartbeat:
     message: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     completed: tuple[Completed, ...] = ()
+    attributes: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pulse:
     """What is known of one instance from all its heartbeats.
 

@@ -4,7 +4,7 @@ Nothing of it steers traffic: the gateway's endpoints come from what the platfor
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntFlag, StrEnum
 
 from tidegate.model.release import AgentKey
@@ -116,3 +116,8 @@ class AgentRecord:
     def can(self, what: Capability) -> bool:
         """Whether it said that it can."""
         return bool(self.capabilities & what)
+
+
+def with_history(record: AgentRecord, lines: tuple[Change, ...]) -> AgentRecord:
+    """The record with lines added to its history; the oldest go when there are too many."""
+    return replace(record, history=(record.history + lines)[-MOST_CHANGES:]) if lines else record

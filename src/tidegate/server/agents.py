@@ -65,7 +65,8 @@ class _Heartbeats:
 
     def _authenticated(self, request: Request) -> AgentKey | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        return self._tokens.verify(token.strip()) if scheme.lower() == "bearer" else None
+        bearer = self._tokens.verify(token.strip(), time.time()) if scheme.lower() == "bearer" else None
+        return bearer.key if bearer is not None else None
 
     def _tell(self, request: Request, what: str) -> None:
         """Say that somebody knocks, at most once a minute: it is for a person to look, not a way to fill the log."""

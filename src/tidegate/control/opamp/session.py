@@ -17,7 +17,7 @@ from uuid import UUID
 
 from tidegate.control.opamp.decoding import Report
 from tidegate.model.heartbeat import AgentStatus, Heartbeat
-from tidegate.model.record import MOST_CHANGES, AgentRecord, Change, ComponentHealth, Protocol
+from tidegate.model.record import AgentRecord, Change, ComponentHealth, Protocol, with_history
 from tidegate.model.release import AgentKey
 
 DEFAULT_INTERVAL_S = 30.0
@@ -179,7 +179,9 @@ def _told(known: AgentRecord, report: Report, moment: Moment) -> AgentRecord:
         effective=effective,
         remote=known.remote if report.remote is None else report.remote,
     )
-    return after if after == known else noted(after, moment.now, _news(known, after))
+    if after == known:
+        return known
+    return with_history(after, tuple(Change(moment.now, what) for what in _news(known, after)))
 
 
 def _news(known: AgentRecord, after: AgentRecord) -> tuple[str, ...]:
@@ -198,14 +200,6 @@ def _news(known: AgentRecord, after: AgentRecord) -> tuple[str, ...]:
         what = "healthy" if after.health.healthy else f"unhealthy: {after.health.error or after.health.status}"
         news.append(what)
     return tuple(news)
-
-
-def noted(record: AgentRecord, at: float, news: tuple[str, ...]) -> AgentRecord:
-    """The record with lines added to its history."""
-    if not news:
-        return record
-    lines = record.history + tuple(Change(at, what) for what in news)
-    return replace(record, history=lines[-MOST_CHANGES:])
 
 
 def _heartbeat(last: Heartbeat, step: _Step, record: AgentRecord, moment: Moment) -> Heartbeat:
