@@ -217,20 +217,24 @@ class Pulses(Protocol):
         """Drop the pulses of instances last heard before a time (unix seconds)."""
 
 
+Contents = Mapping[tuple[AgentKey, str], Mapping[str, bytes]]
+"""Instance -> the files of the configuration that it runs with, by their SHA-256 (hexadecimal)."""
+
+
 class AgentRecords(Protocol):
     """Where it is kept what agents say of themselves."""
 
-    async def save_records(self, records: Sequence[AgentRecord], contents: Mapping[str, bytes]) -> None:
-        """Keep them in place of former ones; `contents`: configuration files by their SHA-256 (hexadecimal)."""
+    async def save_records(self, records: Sequence[AgentRecord], contents: Contents) -> None:
+        """Keep them in place of former ones, and their configuration files in place of theirs."""
 
     async def records(self, key: AgentKey | None) -> list[AgentRecord]:
         """The record of each instance, by name; of every agent when `key` is None."""
 
-    async def content(self, digest: str) -> bytes | None:
-        """A configuration file's content."""
+    async def content(self, key: AgentKey, instance: str, digest: str) -> bytes | None:
+        """A file of the configuration that an instance runs with, by its SHA-256 (hexadecimal)."""
 
     async def drop_records(self, names: Collection[tuple[AgentKey, str]]) -> None:
-        """Forget instances, and the contents that no record names any more."""
+        """Forget instances."""
 
 
 class Switches(Protocol):

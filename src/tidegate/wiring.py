@@ -101,7 +101,7 @@ class Toolbox:
         from tidegate.controller.loop import Ports
 
         url = endpoint(environment, self.environ)
-        port = agents_port(self.environ)
+        port = port_of(self.environ, "TIDEGATE_AGENTS_PORT", 4319)
         options = DockerOptions(
             subnet=self.environ.get("TIDEGATE_SUBNET", ""),
             heartbeat_url=f"http://{{gateway}}:{port}" if port else "",
@@ -138,15 +138,20 @@ class Toolbox:
     def _centre(self, books: "Books", network: "NetworkAddress", port: int) -> "Centre":
         """The control centre. Its server is loaded when it begins to listen."""
         from tidegate.control.centre import Centre
+        from tidegate.control.records import Records
         from tidegate.control.registry import Registry
         from tidegate.controller.clock import WallClock
+
+        opamp = port_of(self.environ, "TIDEGATE_OPAMP_PORT", 4320)
 
         async def listen(registry: Registry, stop: "Event") -> None:
             from tidegate.server.listener import Listener
 
-            await Listener(self._tokens, network, port).run(registry, stop)
+            ports = (port, opamp) if opamp else (port,)
+            await Listener(self._tokens, network, ports, centre.open_desk).run(registry, stop)
 
-        return Centre(Registry(books.pulses, WallClock()), listen)
+        centre = Centre(Registry(books.pulses, WallClock(), Records(books.records)), listen, books.journal)
+        return centre
 
     def _tokens(self) -> "Tokens":
         """What agents authenticate with; the key lies beside the state, and is made when it is first needed."""
@@ -438,15 +443,15 @@ class OnePlace:
         return await self.store.answer(intent)
 
 
-def agents_port(environ: Mapping[str, str]) -> int:
-    """Where agents report, by TIDEGATE_AGENTS_PORT; 0 ("off"): nowhere. Raises UsageError."""
+def port_of(environ: Mapping[str, str], name: str, default: int) -> int:
+    """The port that a variable names; 0 where it says "off". Raises UsageError."""
     from tidegate.model.errors import UsageError
 
-    text = environ.get("TIDEGATE_AGENTS_PORT", "") or "4319"
+    text = environ.get(name, "") or str(default)
     if text == "off":
         return 0
     if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 65536:
-        raise UsageError(f"TIDEGATE_AGENTS_PORT is {text[:20]!r}", hint="a port from 1 to 65535, or off")
+        raise UsageError(f"{name} is {text[:20]!r}", hint="a port from 1 to 65535, or off")
     return int(text)
 
 

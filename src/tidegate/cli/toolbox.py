@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tidegate.model.spec import Environment
     from tidegate.model.workload import Workload
     from tidegate.pipeline.deliver import Tools
-    from tidegate.ports import Fleets, Journal, LeaseStore, Outbox, Pulses, Store, Switches
+    from tidegate.ports import AgentRecords, Fleets, Journal, LeaseStore, Outbox, Pulses, Store, Switches
 
 
 class Books(Protocol):
@@ -33,6 +33,10 @@ class Books(Protocol):
     @property
     def pulses(self) -> "Pulses":
         """What agents reported."""
+
+    @property
+    def records(self) -> "AgentRecords":
+        """What agents say of themselves."""
 
     @property
     def switches(self) -> "Switches":

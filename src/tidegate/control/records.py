@@ -20,11 +20,11 @@ class Records:
     def __init__(self, store: AgentRecords | None = None) -> None:
         self._store = store
         self._known: dict[Name, AgentRecord] = {}
-        self._of_uid: dict[str, Name] = {}
+        self._of_uid: dict[tuple[AgentKey, str], Name] = {}
         self._on_host: dict[str, set[Name]] = {}
         self._unsaved: set[Name] = set()
         self._dropped: set[Name] = set()
-        self._contents: dict[str, bytes] = {}
+        self._contents: dict[Name, Mapping[str, bytes]] = {}
 
     def __len__(self) -> int:
         return len(self._known)
@@ -33,9 +33,9 @@ class Records:
         """The record of an instance, where it said anything of itself."""
         return self._known.get(name)
 
-    def of_uid(self, uid: str) -> AgentRecord | None:
+    def of_uid(self, key: AgentKey, uid: str) -> AgentRecord | None:
         """The record of whoever has this OpAMP instance_uid (hexadecimal)."""
-        name = self._of_uid.get(uid)
+        name = self._of_uid.get((key, uid))
         return self._known.get(name) if name is not None else None
 
     def host_of(self, name: Name) -> str:
@@ -58,7 +58,7 @@ class Records:
         self._unsaved.add(name)
         self._dropped.discard(name)
         if contents:
-            self._contents |= contents
+            self._contents[name] = contents
 
     def note(self, name: Name, at: float, *news: str) -> None:
         """Add lines to the history of a record, where there is one."""
@@ -73,6 +73,7 @@ class Records:
             return
         self._let_go(name, record)
         self._unsaved.discard(name)
+        self._contents.pop(name, None)
         self._dropped.add(name)
 
     def _take(self, name: Name, record: AgentRecord) -> None:
@@ -81,13 +82,13 @@ class Records:
             self._let_go(name, former)
         self._known[name] = record
         if record.uid:
-            self._of_uid[record.uid] = name
+            self._of_uid[record.key, record.uid] = name
         if record.host:
             self._on_host.setdefault(record.host, set()).add(name)
 
     def _let_go(self, name: Name, record: AgentRecord) -> None:
-        if self._of_uid.get(record.uid) == name:
-            del self._of_uid[record.uid]
+        if self._of_uid.get((record.key, record.uid)) == name:
+            del self._of_uid[record.key, record.uid]
         neighbours = self._on_host.get(record.host)
         if neighbours is not None:
             neighbours.discard(name)

@@ -95,6 +95,18 @@ class Registry:
             raise TooManyError(f"{heartbeat.instance} sends more than {PER_SECOND:g} heartbeats a second", 1.0)
         self._allowance[name] = (left - 1, now)
 
+    def now(self) -> float:
+        """Unix seconds, by the clock that everything here is measured with."""
+        return self._clock.now()
+
+    def forget_instance(self, name: Name) -> None:
+        """It goes by another name now."""
+        self._pulses.get(name[0], {}).pop(name[1], None)
+        self._unsaved.pop(name, None)
+        self._allowance.pop(name, None)
+        self.attendance.forget(name)
+        self.records.drop(name)
+
     def pulse(self, name: Name) -> Pulse | None:
         """What is known of one instance."""
         return self._pulses.get(name[0], {}).get(name[1])

@@ -17,6 +17,7 @@ from tidegate.adapters.store.location import file_of, locate
 from tidegate.adapters.store.migrate import migrate
 from tidegate.adapters.store.outbox import SqlOutbox
 from tidegate.adapters.store.pulses import SqlPulses
+from tidegate.adapters.store.records import SqlRecords
 from tidegate.adapters.store.reserve import Reserve
 from tidegate.adapters.store.store import SqlStore
 from tidegate.adapters.store.switches import SqlSwitches
@@ -31,6 +32,7 @@ class State:
     journal: SqlJournal
     lease: SqlLease
     pulses: SqlPulses
+    records: SqlRecords
     switches: SqlSwitches
     outbox: SqlOutbox
     fleets: SqlFleets
@@ -73,6 +75,7 @@ def _open(location: str) -> State:
         SqlJournal(database),
         lease,
         SqlPulses(database),
+        SqlRecords(database),
         SqlSwitches(database),
         SqlOutbox(database),
         SqlFleets(database, reserve),

@@ -132,6 +132,30 @@ pulses = Table(
     PrimaryKeyConstraint("agent", "environment", "instance"),
 )
 
+records = Table(
+    "records",
+    metadata,
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("instance", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("agent", "environment", "instance"),
+)
+"""What each instance says of itself."""
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("instance", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("agent", "environment", "instance", "digest"),
+)
+"""Files of the configuration that each instance runs with, by SHA-256."""
+
 listening = Table(
     "listening",
     metadata,

@@ -19,6 +19,9 @@ LONGEST_VALUE = 1000
 MOST_COMPONENTS = 500
 DEEPEST = 16
 MOST_FILES = 100
+MOST_KEPT = 256 * 1024
+"""Bytes of a configuration that are kept; of a larger one only names, sizes and digests."""
+
 MOST_SEQUENCE = 2**63
 
 REQUEST_UID = 1
@@ -156,7 +159,8 @@ def _effective(message: Any) -> EffectiveConfig:
         digest = hashlib.sha256(file.body).hexdigest()
         contents[digest] = file.body
         files.append(ConfigFile(clean(name, 200), clean(file.content_type, 200), digest, len(file.body)))
-    return EffectiveConfig(tuple(files), contents)
+    kept = contents if sum(map(len, contents.values())) <= MOST_KEPT else {}
+    return EffectiveConfig(tuple(files), kept)
 
 
 def _files(files: Any) -> Iterable[tuple[str, Any]]:

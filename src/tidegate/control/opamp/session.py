@@ -65,6 +65,12 @@ class Session:
         """The same conversation under another uid: it goes on, sequence and all."""
         return replace(self, uid=uid, record=replace(self.record, uid=uid.hex()))
 
+    def told_apart(self) -> "Session":
+        """Under a name of its own: another agent calls itself by the same one."""
+        name = f"{self.record.instance}~{self.uid.hex()[-8:]}"
+        heartbeat = replace(self.heartbeat, instance=name)
+        return replace(self, record=replace(self.record, instance=name), heartbeat=heartbeat)
+
 
 @dataclass(frozen=True, slots=True)
 class Heard:
@@ -171,7 +177,7 @@ def _told(known: AgentRecord, report: Report, moment: Moment) -> AgentRecord:
     effective = known.effective if report.effective is None else report.effective.files
     after = replace(
         known,
-        instance=attributes.get("service.instance.id", "").strip()[:200] or known.instance,
+        instance=_named(known.instance, attributes.get("service.instance.id", "").strip()[:200]),
         protocol=moment.protocol,
         attributes=attributes,
         capabilities=report.capabilities or known.capabilities,
@@ -182,6 +188,11 @@ def _told(known: AgentRecord, report: Report, moment: Moment) -> AgentRecord:
     if after == known:
         return known
     return with_history(after, tuple(Change(moment.now, what) for what in _news(known, after)))
+
+
+def _named(known: str, said: str) -> str:
+    """Its name; one that had to be told from another of the same name stays so."""
+    return known if not said or known.startswith(f"{said}~") else said
 
 
 def _news(known: AgentRecord, after: AgentRecord) -> tuple[str, ...]:
