@@ -123,7 +123,7 @@ def test_a_day_at_the_command_line(shell: Shell) -> None:
     assert shell.serves() == "1.2.0"
     assert shell.run("undo", "--to-revision", "1")[0] == 0
     assert shell.serves() == "1.0.0"
-    assert "web.default.r4.1" in shell.run("logs", "-n", "1")[1]
+    assert "web.default.r4." in shell.run("logs", "-n", "1")[1]  # of whichever of the two answered
     ends = [(one["revision"], one["end"], one["undo_of"]) for one in shell.data("history")["revisions"]]
     assert ends == [(1, "promoted", None), (2, "aborted", None), (3, "promoted", None), (4, "promoted", 1)]
 

@@ -2,13 +2,6 @@
 
 from dataclasses import replace
 
-from tidegate.cli.views.checkup import findings, usable
-from tidegate.cli.views.events import told
-from tidegate.cli.views.explain import explain, explanation_lines
-from tidegate.cli.views.history import history_lines, history_of
-from tidegate.cli.views.lines import Node, Span, ansi, line, plain, span_of, tree
-from tidegate.cli.views.plan import changes, plan_lines
-from tidegate.cli.views.status import status_lines, status_of
 from tidegate.model.event import Event, EventKind
 from tidegate.model.machine import EngineFacts, MachineFacts, PortFact, StateFacts
 from tidegate.model.observation import InstanceState, Observation, ObservedInstance
@@ -18,6 +11,13 @@ from tidegate.model.rollout import AgentState, Hold, PauseKind, Phase, Rollout
 from tidegate.model.spec import Analyse, Analysis, Canary, OnFail, Rollback, SetWeight
 from tidegate.model.verdict import MetricVerdict, Outcome, Verdict
 from tidegate.model.workload import Route, Workload
+from tidegate.views.checkup import findings, usable
+from tidegate.views.events import told
+from tidegate.views.explain import explain, explanation_lines
+from tidegate.views.history import history_lines, history_of
+from tidegate.views.lines import Node, Span, ansi, line, plain, span_of, tree
+from tidegate.views.plan import changes, plan_lines
+from tidegate.views.status import status_lines, status_of
 
 KEY = AgentKey("web", "prod")
 

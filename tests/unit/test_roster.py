@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 from tests.memory import KEY, release, workload
-from tidegate.cli.views.lines import plain
-from tidegate.cli.views.roster import STALE_S, as_of, listening_line, roster_lines
 from tidegate.core.roster import RosterRow, roster
 from tidegate.model.heartbeat import AgentHealth, AgentStatus, Listening, Pulse
 from tidegate.model.release import Revision
 from tidegate.model.rollout import AgentState, Retiring
+from tidegate.views.lines import plain
+from tidegate.views.roster import STALE_S, as_of, listening_line, roster_lines
 
 NOW = 1000.0
 HEARD = Listening(0.0, NOW)

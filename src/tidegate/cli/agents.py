@@ -31,10 +31,10 @@ async def _agents(ctx: typer.Context, as_json: bool) -> int:
 
     from tidegate.cli.output import Output
     from tidegate.cli.toolbox import Toolbox
-    from tidegate.cli.views.agents import agent_lines, agent_row
-    from tidegate.cli.views.lines import line
-    from tidegate.cli.views.roster import as_of, listening_line, roster_lines
     from tidegate.core.roster import roster
+    from tidegate.views.agents import agent_lines, agent_row
+    from tidegate.views.lines import line
+    from tidegate.views.roster import as_of, listening_line, roster_lines
 
     toolbox: Toolbox = ctx.obj
     output = Output(as_json)

@@ -9,14 +9,14 @@ from tidegate.cli.follow import Ending, Follower, Goal, Progress, Result
 from tidegate.cli.options import Who
 from tidegate.cli.screen import Screen
 from tidegate.cli.toolbox import Site
-from tidegate.cli.views.lines import Span, first_line, line
-from tidegate.cli.views.status import status_of, waits_for_person
 from tidegate.controller.preview import preview
 from tidegate.core import notices
 from tidegate.core.transitions import TONES
 from tidegate.model.errors import ConflictError, Exit
 from tidegate.model.intent import Abort, Action, Adopt, Answer, Approve, Deploy, Intent, Promote, Reject, Resume, Undo
 from tidegate.model.rollout import Phase, Rollout
+from tidegate.views.lines import Span, first_line, line
+from tidegate.views.status import status_of, waits_for_person
 
 ANSWER_S = 30.0
 """How long to wait for whoever decides; a dead controller's lease is over after 10 s."""

@@ -39,7 +39,7 @@ def show(
 async def _show(ctx: typer.Context, where: Where, as_json: bool) -> int:
     from tidegate.cli.desk import open_desk
     from tidegate.cli.output import Output
-    from tidegate.cli.views.lines import line
+    from tidegate.views.lines import line
 
     output = Output(as_json)
     async with open_desk(ctx.obj, where, output) as desk, desk.site() as site:

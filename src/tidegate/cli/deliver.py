@@ -91,14 +91,14 @@ async def _looking(desk: "Desk", site: "Site") -> "AsyncIterator[None]":
 
 
 def _tell(desk: "Desk", event: "Event") -> None:
-    from tidegate.cli.views.lines import Span, line
+    from tidegate.views.lines import Span, line
 
     desk.output.progress([line(Span(f"{event.data['stage']:8}", "bold"), f" {event.because}")])
 
 
 async def _tell_plan(desk: "Desk", site: "Site", what: "Plan") -> int:
-    from tidegate.cli.views.lines import line
     from tidegate.model.errors import Exit
+    from tidegate.views.lines import line
 
     state = await desk.books.store.load(desk.key)
     running = state.stable.title if state is not None and state.stable is not None else "nothing"

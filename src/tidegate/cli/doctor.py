@@ -28,8 +28,8 @@ async def _doctor(ctx: typer.Context, where: options.Where, as_json: bool) -> in
     from tidegate.cli.desk import choose, read_spec
     from tidegate.cli.output import Output
     from tidegate.cli.toolbox import Toolbox
-    from tidegate.cli.views import checkup
     from tidegate.model.errors import Exit, TidegateError
+    from tidegate.views import checkup
 
     toolbox: Toolbox = ctx.obj
     output = Output(as_json)

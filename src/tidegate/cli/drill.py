@@ -155,8 +155,8 @@ def _tell(rows: "Sequence[DrillRow]", as_json: bool) -> int:
     from dataclasses import asdict
 
     from tidegate.cli.output import Output
-    from tidegate.cli.views.drill import drill_lines
     from tidegate.model.errors import Exit
+    from tidegate.views.drill import drill_lines
 
     if as_json:
         Output(True).data([asdict(row) for row in rows])

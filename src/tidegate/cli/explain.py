@@ -31,7 +31,7 @@ async def _explain(ctx: typer.Context, where: Where, as_json: bool) -> int:
     from tidegate.cli.desk import open_desk
     from tidegate.cli.output import Output
     from tidegate.cli.reading import all_events
-    from tidegate.cli.views import explain as view
+    from tidegate.views import explain as view
 
     output = Output(as_json)
     async with open_desk(ctx.obj, where, output) as desk:

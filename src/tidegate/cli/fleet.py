@@ -7,8 +7,6 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from tidegate.cli.screen import Screen
-from tidegate.cli.views.fleet import FleetStatus, fleet_lines, fleet_status
-from tidegate.cli.views.lines import Span, first_line, line
 from tidegate.core.transitions import TONES
 from tidegate.model.errors import ConflictError, Exit, NotFoundError, TidegateError
 from tidegate.model.fleet import FleetRollout, FleetState
@@ -26,6 +24,8 @@ from tidegate.model.intent import (
     Undo,
 )
 from tidegate.model.rollout import Phase
+from tidegate.views.fleet import FleetStatus, fleet_lines, fleet_status
+from tidegate.views.lines import Span, first_line, line
 
 if TYPE_CHECKING:
     from tidegate.cli.asking import Asking

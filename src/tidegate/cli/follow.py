@@ -10,12 +10,12 @@ from enum import Enum
 
 from tidegate.cli.screen import Screen
 from tidegate.cli.toolbox import Site
-from tidegate.cli.views.status import status_of
 from tidegate.controller.preview import Preview, preview
 from tidegate.controller.session import Session, Snapshot
 from tidegate.model.errors import TidegateError
 from tidegate.model.intent import Abort, Answer, Intent
 from tidegate.model.rollout import AgentState
+from tidegate.views.status import status_of
 
 HEAR_S = 0.05
 LOOK_S = 1.0

@@ -28,8 +28,8 @@ def status(
 async def _status(ctx: typer.Context, where: Where, as_json: bool) -> int:
     from tidegate.cli.desk import open_desk
     from tidegate.cli.output import Output
-    from tidegate.cli.views.lines import line
     from tidegate.model.errors import Exit
+    from tidegate.views.lines import line
 
     async with open_desk(ctx.obj, where, Output(as_json)) as desk, desk.site() as site:
         seen = await site.ports.gateway.observe(desk.key)
@@ -59,8 +59,8 @@ def upgrade(
 async def _upgrade(ctx: typer.Context, where: Where, as_json: bool) -> int:
     from tidegate.cli.desk import open_desk
     from tidegate.cli.output import Output
-    from tidegate.cli.views.lines import line
     from tidegate.model.errors import Exit
+    from tidegate.views.lines import line
 
     async with open_desk(ctx.obj, where, Output(as_json)) as desk, desk.site() as site:
         cut = await site.data_plane.replace()
@@ -89,8 +89,8 @@ def stop(
 async def _stop(ctx: typer.Context, where: Where, how: tuple[bool, bool], as_json: bool) -> int:
     from tidegate.cli.desk import open_desk
     from tidegate.cli.output import Output
-    from tidegate.cli.views.lines import line
     from tidegate.model.errors import ConflictError, Exit
+    from tidegate.views.lines import line
 
     purge, force = how
     async with open_desk(ctx.obj, where, Output(as_json)) as desk, desk.site() as site:

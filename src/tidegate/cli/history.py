@@ -33,8 +33,8 @@ async def _history(ctx: typer.Context, where: Where, as_json: bool) -> int:
     from tidegate.cli.desk import open_desk
     from tidegate.cli.output import Output
     from tidegate.cli.reading import all_events
-    from tidegate.cli.views.events import event_data
-    from tidegate.cli.views.history import history_lines, history_of
+    from tidegate.views.events import event_data
+    from tidegate.views.history import history_lines, history_of
 
     output = Output(as_json)
     async with open_desk(ctx.obj, where, output) as desk:
@@ -79,7 +79,7 @@ async def _events(ctx: typer.Context, where: Where, span: tuple[int, int], as_js
     from tidegate.cli.desk import open_desk
     from tidegate.cli.output import Output
     from tidegate.cli.reading import all_events
-    from tidegate.cli.views.events import event_data, event_lines
+    from tidegate.views.events import event_data, event_lines
 
     output, (after, last) = Output(as_json), span
     async with open_desk(ctx.obj, where, output) as desk:

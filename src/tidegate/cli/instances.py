@@ -84,7 +84,7 @@ async def _follow(site: "Site", name: str, count: int, output: object) -> None:
 
 def _put(name: str, text: str, output: object) -> None:
     from tidegate.cli.output import Output
-    from tidegate.cli.views.lines import Span, line
+    from tidegate.views.lines import Span, line
 
     assert isinstance(output, Output)
     if output.as_json:

@@ -30,7 +30,7 @@ def listing(
     """Show the receivers in force, and how many notices each still waits for."""
     from tidegate.cli.desk import open_desk, perform
     from tidegate.cli.output import Output
-    from tidegate.cli.views.lines import line, table
+    from tidegate.views.lines import line, table
 
     async def work() -> int:
         output = Output(as_json)
@@ -71,9 +71,9 @@ def trial(
     """Send a trial notice to the receivers that the spec names: one attempt each."""
     from tidegate.cli.desk import open_desk, perform
     from tidegate.cli.output import Output
-    from tidegate.cli.views.lines import Span, table
     from tidegate.model.errors import NotFoundError, TidegateError
     from tidegate.model.event import Event, EventKind
+    from tidegate.views.lines import Span, table
 
     async def work() -> int:
         output = Output(as_json)

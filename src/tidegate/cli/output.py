@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import IO, Any
 
-from tidegate.cli.views.lines import Line, ansi, plain
+from tidegate.views.lines import Line, ansi, plain
 
 
 @dataclass(frozen=True)

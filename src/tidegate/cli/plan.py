@@ -45,10 +45,10 @@ def plan(
 async def _plan(ctx: typer.Context, where: Where, name: str, as_json: bool) -> int:
     from tidegate.cli.desk import open_desk
     from tidegate.cli.output import Output
-    from tidegate.cli.views.plan import change_data, changes, operation_data, plan_lines
     from tidegate.controller.preview import preview
     from tidegate.model.errors import UnreachableError
     from tidegate.model.intent import Intent
+    from tidegate.views.plan import change_data, changes, operation_data, plan_lines
 
     output = Output(as_json)
     async with open_desk(ctx.obj, where, output) as desk, desk.site() as site:

@@ -28,7 +28,7 @@ def listing(
     """Show what is in quarantine, and why."""
     from tidegate.cli.desk import open_desk, perform
     from tidegate.cli.output import Output
-    from tidegate.cli.views.standing import quarantine_data, quarantine_lines
+    from tidegate.views.standing import quarantine_data, quarantine_lines
 
     async def work() -> int:
         output = Output(as_json)
@@ -83,8 +83,8 @@ def cleanup(
         return
     from tidegate.cli.desk import open_desk, perform
     from tidegate.cli.output import Output
-    from tidegate.cli.views.standing import cleanup_lines
     from tidegate.core import cleanup as images
+    from tidegate.views.standing import cleanup_lines
 
     async def work() -> int:
         output = Output(as_json)

@@ -119,7 +119,7 @@ def _switch(ctx: typer.Context, who: Who, on: bool, as_json: bool) -> None:
     """The switch for everything: whoever decides sees it at the next turn. It needs no controller to be set."""
     from tidegate.cli.desk import perform
     from tidegate.cli.output import Output
-    from tidegate.cli.views.lines import line
+    from tidegate.views.lines import line
 
     async def work() -> int:
         import time

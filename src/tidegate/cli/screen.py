@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from tidegate.cli.output import Output, colourful
-from tidegate.cli.views.events import event_data, event_lines
-from tidegate.cli.views.lines import Line
-from tidegate.cli.views.status import Status, status_lines
 from tidegate.model.event import Event
+from tidegate.views.events import event_data, event_lines
+from tidegate.views.lines import Line
+from tidegate.views.status import Status, status_lines
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -46,8 +46,8 @@ def simulate(
 async def _simulate(ctx: typer.Context, where: options.Where, scenario: str, as_json: bool) -> int:
     from tidegate.cli.desk import choose, read_spec
     from tidegate.cli.output import Output
-    from tidegate.cli.views.simulation import scenario_lines, simulation_data, simulation_lines
     from tidegate.model.errors import UsageError
+    from tidegate.views.simulation import scenario_lines, simulation_data, simulation_lines
 
     toolbox: Toolbox = ctx.obj
     output, known = Output(as_json), toolbox.scenarios()
@@ -77,8 +77,8 @@ async def _simulate(ctx: typer.Context, where: options.Where, scenario: str, as_
 
 def _exit(state: "AgentState") -> int:
     from tidegate.cli.asking import exit_of
-    from tidegate.cli.views.status import waits_for_person
     from tidegate.model.errors import Exit
+    from tidegate.views.status import waits_for_person
 
     rollout = state.rollout
     under_way = rollout is not None and not rollout.phase.ended and not waits_for_person(rollout)
@@ -90,11 +90,11 @@ async def _play(
 ) -> "tuple[AgentState, list[Event], float]":
     """Deploy a healthy release, then the candidate; the end state, the candidate's events and when it began."""
     from tidegate.cli.reading import all_events
-    from tidegate.cli.views.status import waits_for_person
     from tidegate.controller.lease import Lease
     from tidegate.controller.loop import BUSY_S, AgentLoop, Turn
     from tidegate.controller.rehearsal import play
     from tidegate.model.release import AgentKey
+    from tidegate.views.status import waits_for_person
 
     key, ports = AgentKey(spec.agent, environment.name), rehearsal.ports
     lease = await Lease.take(rehearsal.leases, ports.clock, "simulate")

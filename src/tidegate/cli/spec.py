@@ -32,9 +32,9 @@ def lint(
 
     from tidegate.cli.desk import find_file
     from tidegate.cli.output import Output
-    from tidegate.cli.views.lines import Span, line
     from tidegate.model.errors import Exit
     from tidegate.spec import lint as check
+    from tidegate.views.lines import Span, line
 
     output, path = Output(as_json), find_file(spec) or Path(options.FILE)
     problems = check(path, os.environ)

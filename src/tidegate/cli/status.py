@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tidegate.cli.desk import Desk
     from tidegate.cli.screen import Screen
     from tidegate.cli.toolbox import Site
-    from tidegate.cli.views.status import Status
+    from tidegate.views.status import Status
 
 PROBES_S = 2.0
 """How long a single look waits for probes that have not answered."""
@@ -49,7 +49,7 @@ async def _status(ctx: typer.Context, where: Where, as_json: bool, watch: bool, 
     from tidegate.cli.desk import open_desk
     from tidegate.cli.fleet import is_fleet, show_fleet, watch_fleet
     from tidegate.cli.output import Output
-    from tidegate.cli.views.status import status_lines
+    from tidegate.views.status import status_lines
 
     output = Output(as_json)
     async with open_desk(ctx.obj, where, output) as desk:
@@ -71,10 +71,10 @@ async def _status(ctx: typer.Context, where: Where, as_json: bool, watch: bool, 
 
 async def look(desk: "Desk") -> "Status":
     """State and host together; a host that cannot be opened shows as one that does not answer."""
-    from tidegate.cli.views.status import status_of
     from tidegate.controller.preview import preview
     from tidegate.model.errors import UnreachableError
     from tidegate.model.observation import Observation
+    from tidegate.views.status import status_of
 
     state = await desk.state()
     try:
@@ -112,8 +112,8 @@ async def _watch(desk: "Desk", timeout: float | None) -> int:
 async def _show(desk: "Desk", site: "Site", screen: "Screen") -> None:
     import asyncio
 
-    from tidegate.cli.views.status import status_of
     from tidegate.controller.preview import Preview, preview
+    from tidegate.views.status import status_of
 
     session = desk.session(site)
     await session.skip_history()

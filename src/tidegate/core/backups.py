@@ -1,8 +1,8 @@
 """Backups of named volumes as tasks: measure before anything stops, copy while nothing writes, put back. Pure.
 
 A backup is a folder in a volume of the host: `/backups/AGENT.ENVIRONMENT/STAMP-rREVISION/VOLUME.tar`, with a file
-`about` written last. It gets its name when it is whole. The scripts need a POSIX shell, tar, du, df, find and stat, and
-print lines for a person.
+`about` written last. It gets its name when it is whole. The scripts need a POSIX shell, awk, tar, du, df, find and
+stat, and print lines for a person.
 """
 
 from collections.abc import Sequence
@@ -19,6 +19,15 @@ STORE = "tidegate-backups"
 """The volume of the host that holds every agent's backups."""
 
 MEASURE_S = 60.0
+
+_WRITTEN_SINCE = r"""
+written_since() {  # FILE FOLDER: how much of the folder is younger than the file, to the nanosecond
+  find "$2" -type f -exec stat -c '%y %s' {} + | awk -v since="$(stat -c %y "$1")" '
+    substr($0, 1, length(since)) > since { files++; bytes += $NF }
+    END { printf "%d files of %.0f bytes\n", files, bytes }'
+}
+"""
+"""What `find -newer` of BusyBox cannot say: it compares whole seconds, and an agent is up again within one."""
 
 _MEASURE = r"""
 mkdir -p "$HOME_OF"
@@ -51,7 +60,9 @@ mv "$here.part" "$here"
 echo "backup $ID of $said"
 """
 
-_RESTORE = r"""
+_RESTORE = (
+    _WRITTEN_SINCE
+    + r"""
 here="$HOME_OF/$ID"
 [ -f "$here/about" ] || { echo "there is no backup $ID"; exit 2; }
 for volume in $VOLUMES; do
@@ -62,19 +73,18 @@ said=""
 for volume in $VOLUMES; do
   at="/volumes/$volume"; new="$at/.tidegate-restore"
   rm -rf "$new"
-  files=$(find "$at" -type f -newer "$here/about" | wc -l)
-  bytes=$(find "$at" -type f -newer "$here/about" -exec stat -c %s {} + | { s=0; while read -r n; do s=$((s + n)); done
-    echo "$s"; })
+  written=$(written_since "$here/about" "$at")
   mkdir "$new"; tar -C "$new" -xpf "$here/$volume.tar"
   find "$at" -mindepth 1 -maxdepth 1 ! -name .tidegate-restore -exec rm -rf {} +
   find "$new" -mindepth 1 -maxdepth 1 -exec mv {} "$at/" \;
   chown "$(stat -c %u:%g "$new")" "$at"; chmod "$(stat -c %a "$new")" "$at"
   rmdir "$new"
-  said="$said $volume ($files files of $bytes bytes, written since, are gone)"
+  said="$said $volume ($written, written since, are gone)"
 done
 sync
 echo "restored from $ID:$said"
 """
+)
 
 
 def backup_id(rollout: Rollout) -> str:
@@ -150,15 +160,17 @@ cd "$HOME_OF" 2> /dev/null || exit 0
 for one in *; do [ -f "$one/about" ] && echo "$one $(cat "$one/about")"; done | sort -r | head -n 20
 """
 
-_SINCE = r"""
+_SINCE = (
+    _WRITTEN_SINCE
+    + r"""
 here="$HOME_OF/$ID"
 [ -f "$here/about" ] || { echo "there is no backup $ID"; exit 2; }
 for volume in $VOLUMES; do
   [ -f "$here/$volume.tar" ] || { echo "backup $ID does not hold volume $volume"; exit 2; }
-  find "/volumes/$volume" -type f -newer "$here/about" -exec stat -c %s {} + | { s=0; f=0
-    while read -r n; do s=$((s + n)); f=$((f + 1)); done; echo "$volume: $f files of $s bytes"; }
+  echo "$volume: $(written_since "$here/about" "/volumes/$volume")"
 done
 """
+)
 
 ASIDE = "tidegate-backups"
 """The agent in whose name a command looks at backups: no loop decides about it, so nobody clears its tasks away."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tidegate.cli.views.lines import Line, Span, clock, date, first_line, line
 from tidegate.model.event import Event, EventKind
+from tidegate.views.lines import Line, Span, clock, date, first_line, line
 
 KIND_TONES = {
     EventKind.REFUSED: "red",

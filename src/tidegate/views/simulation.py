@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tidegate.cli.views.events import event_data, told
-from tidegate.cli.views.lines import Line, Span, first_line, line, table
 from tidegate.core.transitions import TONES
 from tidegate.model.event import Event, EventKind
 from tidegate.model.rollout import AgentState
+from tidegate.views.events import event_data, told
+from tidegate.views.lines import Line, Span, first_line, line, table
 
 LEFT_OUT = frozenset({EventKind.OPERATION})
 

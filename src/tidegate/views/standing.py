@@ -4,10 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.cli.views.lines import Line, Node, Span, date, first_line, line, table
 from tidegate.model.monitor import Grade, Row
 from tidegate.model.rollout import AgentState
 from tidegate.model.standing import OwnImage, Quarantined
+from tidegate.views.lines import Line, Node, Span, date, first_line, line, table
 
 GRADE_TONES = {
     Grade.WAITING: "dim",

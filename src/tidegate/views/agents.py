@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tidegate.cli.views.lines import Line, Span, first_line, table
 from tidegate.core.transitions import TONES
 from tidegate.model.rollout import AgentState, Phase
+from tidegate.views.lines import Line, Span, first_line, table
 
 
 @dataclass(frozen=True)

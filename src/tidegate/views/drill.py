@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from tidegate.cli.views.lines import Line, Span, first_line, table
 from tidegate.core.drill import DrillRow
+from tidegate.views.lines import Line, Span, first_line, table
 
 
 def drill_lines(rows: Sequence[DrillRow]) -> tuple[Line, ...]:

@@ -3,8 +3,6 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from tidegate.cli.views.lines import Line, Node, Span, first_line, line, span_of, tree
-from tidegate.cli.views.standing import MonitorRow, monitor_node, monitor_rows, standing_of
 from tidegate.core.transitions import TONES
 from tidegate.core.view import effective_phase
 from tidegate.model.observation import InstanceState, Observation, ObservedInstance
@@ -13,6 +11,8 @@ from tidegate.model.release import Revision
 from tidegate.model.rollout import AgentState, PauseKind, Phase, Rollout
 from tidegate.model.spec import Analyse, Canary, Pause, SetMirror, SetRoute, SetScale, SetWeight, Step, Strategy
 from tidegate.model.verdict import MetricState, Outcome
+from tidegate.views.lines import Line, Node, Span, first_line, line, span_of, tree
+from tidegate.views.standing import MonitorRow, monitor_node, monitor_rows, standing_of
 
 OUTCOME_TONES = {Outcome.PASS: "green", Outcome.FAIL: "red", Outcome.INCONCLUSIVE: "yellow"}
 

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.cli.views.events import event_data, told
-from tidegate.cli.views.lines import Line, Span, clock, first_line, line, span_of
-from tidegate.cli.views.status import OUTCOME_TONES, waits_for_person
 from tidegate.core.transitions import TONES
 from tidegate.model.event import Event, EventKind
 from tidegate.model.rollout import AgentState, Phase, Rollout
 from tidegate.model.verdict import MetricState
+from tidegate.views.events import event_data, told
+from tidegate.views.lines import Line, Span, clock, first_line, line, span_of
+from tidegate.views.status import OUTCOME_TONES, waits_for_person
 
 TOLD = frozenset(
     {

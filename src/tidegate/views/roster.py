@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from tidegate.cli.views.lines import Line, Span, first_line, span_of, table
 from tidegate.core.roster import RosterRow
 from tidegate.model.heartbeat import AgentHealth, Listening
 from tidegate.model.release import AgentKey
+from tidegate.views.lines import Line, Span, first_line, span_of, table
 
 TONES: Mapping[AgentHealth, str] = {
     AgentHealth.ALIVE: "green",

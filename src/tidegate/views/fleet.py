@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from tidegate.cli.views.lines import Line, Node, Span, first_line, line, span_of, tree
 from tidegate.core.transitions import TONES
 from tidegate.model.fleet import FleetRollout, FleetState, HostStage, HostState
 from tidegate.model.rollout import AgentState, Phase
+from tidegate.views.lines import Line, Node, Span, first_line, line, span_of, tree
 
 STAGE_TONES = {
     HostStage.PENDING: "dim",

@@ -3,11 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tidegate.cli.views.lines import Line, Span, date, first_line, span_of, table
 from tidegate.core.transitions import TONES
 from tidegate.model.event import Event, EventKind
 from tidegate.model.release import Revision
 from tidegate.model.rollout import AgentState, Phase
+from tidegate.views.lines import Line, Span, date, first_line, span_of, table
 
 
 @dataclass(frozen=True)

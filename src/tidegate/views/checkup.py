@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tidegate.cli.views.lines import Line, Span, line
 from tidegate.model.machine import EngineFacts, MachineFacts
 from tidegate.model.spec import Spec
+from tidegate.views.lines import Line, Span, line
 
 GIB = 1024**3
 FREE_FOR_IMAGES = 2 * GIB

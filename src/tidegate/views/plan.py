@@ -4,8 +4,6 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-from tidegate.cli.views.lines import Line, Span, line
-from tidegate.cli.views.status import step_text, steps_of
 from tidegate.model.operation import (
     CreateInstance,
     Operation,
@@ -20,6 +18,8 @@ from tidegate.model.release import Revision
 from tidegate.model.spec import Strategy
 from tidegate.model.workload import Workload
 from tidegate.spec import Change, diff_workloads
+from tidegate.views.lines import Line, Span, line
+from tidegate.views.status import step_text, steps_of
 
 CHANGE_TONES = {"+": "green", "-": "red", "~": "yellow"}
 
