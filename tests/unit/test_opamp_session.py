@@ -102,14 +102,15 @@ def test_a_new_process_begins_to_count_again() -> None:
 def test_what_a_message_leaves_out_is_as_it_was() -> None:
     talk = Talk()
     effective = EffectiveConfig((ConfigFile("a.yaml", "text/yaml", "ab" * 32, 7),), {"ab" * 32: b"a: 1234"})
-    health = ComponentHealth(True, "running", components={"receiver": ComponentHealth(True)})
-    heard = talk.say(0, attributes=HOST, health=health, effective=effective)
+    health, parts = ComponentHealth(True, "running"), {"receivers/otlp": ComponentHealth(False)}
+    heard = talk.say(0, attributes=HOST, health=health, components=parts, effective=effective)
     assert heard.contents == {"ab" * 32: b"a: 1234"}
     assert not talk.say(1).changed
     heard = talk.say(2, remote=RemoteConfig("cd" * 32, ConfigStatus.FAILED, "no such key"))
     record = heard.session.record
     assert heard.changed
     assert (record.attributes, record.health, record.effective) == (HOST, health, effective.files)
+    assert record.components == parts
     assert record.history[-1].what == f"offered configuration {'cd' * 4} is failed: no such key"
     heard = talk.say(3, effective=EffectiveConfig((), {}))
     assert heard.session.record.effective == ()

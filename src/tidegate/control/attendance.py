@@ -122,7 +122,8 @@ class Attendance:
             if host not in self._away:
                 self._away.add(host)
                 pulses = [pulse for name in silent if (pulse := self._pulse_of(name)) is not None]
-                self._events.append(absence.away_event(host, pulses, listening))
+                latest_first = sorted(pulses, key=lambda pulse: (-pulse.last_at, pulse.instance))
+                self._events.append(absence.away_event(host, latest_first, listening))
 
     def _tell(self, pulses: dict[Name, Pulse], listening: Listening) -> None:
         told: dict[object, list[Pulse]] = {}

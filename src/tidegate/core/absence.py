@@ -50,7 +50,7 @@ def _silence(pulse: Pulse, listening: Listening) -> str:
 
 
 def away_event(host: str, gone: Sequence[Pulse], listening: Listening) -> Event:
-    """A host out of reach: all that reports from there is silent."""
+    """A host out of reach: all that reports from there is silent, whoever was heard last comes first."""
     names = ", ".join(pulse.instance for pulse in gone[:3])
     because = (
         f"nothing from host {host} {_silence(gone[0], listening)}; {len(gone)} instances are silent there: {names}"

@@ -48,13 +48,12 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ComponentHealth:
-    """A part of an agent, and its parts. `started_at`: unix seconds, the agent's clock; 0: not running, or not said."""
+    """An agent, or a part of it. `started_at`: unix seconds, the agent's clock; 0: not running, or not said."""
 
     healthy: bool
     status: str = ""
     error: str = ""
     started_at: float = 0.0
-    components: Mapping[str, "ComponentHealth"] = field(default_factory=dict)
 
 
 class ConfigStatus(StrEnum):
@@ -95,7 +94,10 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class AgentRecord:
-    """One instance, by what it said. `uid` is its OpAMP instance_uid (hexadecimal), empty for the JSON heartbeat."""
+    """One instance, by what it said. `uid` is its OpAMP instance_uid (hexadecimal), empty for the JSON heartbeat.
+
+    `components` is the tree of its parts' health, by path: receivers/otlp.
+    """
 
     key: AgentKey
     instance: str
@@ -104,6 +106,7 @@ class AgentRecord:
     attributes: Mapping[str, str] = field(default_factory=dict)
     capabilities: int = 0
     health: ComponentHealth | None = None
+    components: Mapping[str, ComponentHealth] = field(default_factory=dict)
     effective: tuple[ConfigFile, ...] = ()
     remote: RemoteConfig = RemoteConfig()
     history: tuple[Change, ...] = ()

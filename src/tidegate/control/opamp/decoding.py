@@ -6,8 +6,8 @@ Source: https://github.com/open-telemetry/opamp-spec/blob/main/specification.md#
 
 import hashlib
 import unicodedata
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from tidegate.control.opamp.messages import opamp_pb2
@@ -57,6 +57,7 @@ class Report:
     flags: int = 0
     attributes: Mapping[str, str] | None = None
     health: ComponentHealth | None = None
+    components: Mapping[str, ComponentHealth] = field(default_factory=dict)
     effective: EffectiveConfig | None = None
     remote: RemoteConfig | None = None
     leaving: bool = False
@@ -86,7 +87,8 @@ def decode(body: bytes) -> Report:
         message.capabilities,
         message.flags,
         _attributes(message.agent_description) if "agent_description" in has else None,
-        _health(message.health) if "health" in has else None,
+        _component(message.health) if "health" in has else None,
+        _parts(message.health) if "health" in has else {},
         _effective(message.effective_config) if "effective_config" in has else None,
         _remote(message.remote_config_status) if "remote_config_status" in has else None,
         "agent_disconnect" in has,
@@ -133,23 +135,29 @@ def _flat(value: Any) -> str:
     return "" if value.WhichOneof("value") in ("array_value", "kvlist_value") else _text(value)
 
 
-def _health(message: Any) -> ComponentHealth:
-    room = [MOST_COMPONENTS]
-    return _component(message, room, 1)
-
-
-def _component(message: Any, room: list[int], depth: int) -> ComponentHealth:
-    room[0] -= 1
-    if room[0] < 0 or depth > DEEPEST:
-        raise MalformedError(f"health: more than {MOST_COMPONENTS} components, or deeper than {DEEPEST}")
-    parts = message.component_health_map
+def _component(message: Any) -> ComponentHealth:
     return ComponentHealth(
-        message.healthy,
-        clean(message.status),
-        clean(message.last_error),
-        message.start_time_unix_nano / 1e9,
-        {clean(name, 200): _component(parts[name], room, depth + 1) for name in sorted(parts)},
+        message.healthy, clean(message.status), clean(message.last_error), message.start_time_unix_nano / 1e9
     )
+
+
+def _components(message: Any, path: str = "", depth: int = 1) -> Iterator[tuple[str, ComponentHealth]]:
+    """The parts below a component, by path."""
+    if depth > DEEPEST:
+        raise MalformedError(f"health: components deeper than {DEEPEST}")
+    for name in sorted(message.component_health_map):
+        part, here = message.component_health_map[name], f"{path}{clean(name, 200)}"
+        yield here, _component(part)
+        yield from _components(part, f"{here}/", depth + 1)
+
+
+def _parts(message: Any) -> Mapping[str, ComponentHealth]:
+    parts: dict[str, ComponentHealth] = {}
+    for path, health in _components(message):
+        parts[path] = health
+        if len(parts) > MOST_COMPONENTS:
+            raise MalformedError(f"health: more than {MOST_COMPONENTS} components")
+    return parts
 
 
 def _effective(message: Any) -> EffectiveConfig:

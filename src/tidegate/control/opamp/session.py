@@ -182,6 +182,7 @@ def _told(known: AgentRecord, report: Report, moment: Moment) -> AgentRecord:
         attributes=attributes,
         capabilities=report.capabilities or known.capabilities,
         health=known.health if report.health is None else report.health,
+        components=known.components if report.health is None else report.components,
         effective=effective,
         remote=known.remote if report.remote is None else report.remote,
     )
