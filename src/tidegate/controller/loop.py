@@ -159,7 +159,12 @@ class AgentLoop:
     async def _remembered(self, state: AgentState, fresh: tuple[Block, ...]) -> tuple[Block, ...]:
         """What was measured before the rollout, until its analysis has begun: how stable is when nothing is wrong."""
         rollout = state.active
-        if rollout is None or rollout.evidence or rollout.phase not in (Phase.PREPARING, Phase.STARTING):
+        if (
+            rollout is None
+            or rollout.evidence
+            or rollout.streams
+            or rollout.phase not in (Phase.PREPARING, Phase.STARTING)
+        ):
             return ()
         await self.sampler.save()
         until = fresh[0].at - 1e-6 if fresh else self._ports.clock.now()

@@ -12,8 +12,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from tidegate.model.errors import TidegateError
-from tidegate.model.metering import GATEWAY, NEEDS_SETTINGS, Origin, OriginKind, Question, Reading, Subject
-from tidegate.model.observation import Observation
+from tidegate.model.metering import (
+    GATEWAY,
+    NEEDS_SETTINGS,
+    Form,
+    Origin,
+    OriginKind,
+    Question,
+    Reading,
+    Subject,
+    exposure_of,
+)
+from tidegate.model.observation import InstanceState, Observation
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase, Rollout
 from tidegate.model.spec import Analysis
@@ -137,7 +147,10 @@ class Metering:
             log.exception("%s: metric source %s", self._key, meter.origin.name)
             meter.error = f"a fault of Tidegate's own ({type(error).__name__})"
         else:
-            meter.reading, meter.error, meter.at = _finite(reading), "", self._clock.now()
+            now = self._clock.now()
+            if meter.reading is not None:
+                meter.expose(self._subject, now - meter.at)
+            meter.reading, meter.error, meter.at = _exposed(_finite(reading), meter), "", now
 
 
 @dataclass
@@ -150,6 +163,14 @@ class _Meter:
     reading: Reading | None = None
     error: str = ""
     task: asyncio.Task[None] | None = None
+    instance_seconds: dict[int, float] = field(default_factory=dict)
+
+    def expose(self, subject: Subject, seconds: float) -> None:
+        """These seconds more, in which each revision's instances could have had events."""
+        for instance in subject.instances:
+            if instance.state is InstanceState.RUNNING:
+                so_far = self.instance_seconds.get(instance.revision, 0.0)
+                self.instance_seconds[instance.revision] = so_far + max(seconds, 0.0)
 
     def down(self, now: float) -> str:
         """Why nothing can be said; empty when the last answer is good, or the first is still waited for."""
@@ -167,6 +188,10 @@ def questions(analysis: Analysis) -> list[tuple[Origin | str, list[Question]]]:
     for metric in analysis.metrics:
         if metric.source != GATEWAY:
             asked.setdefault(metric.source, []).append(Question(metric.name, metric.query, metric.interval_s))
+    for stream in analysis.streams:
+        if stream.source != GATEWAY:
+            question = Question(stream.name, stream.query, stream.interval_s, stream.form, stream.per)
+            asked.setdefault(stream.source, []).append(question)
     return [(declared.get(name) or name, its) for name, its in asked.items()]
 
 
@@ -179,6 +204,13 @@ def _subject(state: AgentState, rollout: Rollout, observed: Observation) -> Subj
     ports = [route.target for route in workload.routes]
     ports += [probe.port for probe in (workload.readiness, workload.liveness) if probe is not None and probe.port]
     return Subject(state.key, tuple(revisions), instances, ports[0] if ports else 0)
+
+
+def _exposed(reading: Reading, meter: _Meter) -> Reading:
+    """With the instance-seconds that events are counted against, where nothing else was named."""
+    counted = [one.metric for one in meter.questions if one.form is Form.COUNT and one.metric in reading.values]
+    without = [exposure_of(metric) for metric in counted if exposure_of(metric) not in reading.values]
+    return Reading({**reading.values, **{name: dict(meter.instance_seconds) for name in without}}, reading.failed)
 
 
 def _finite(reading: Reading) -> Reading:

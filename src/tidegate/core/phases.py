@@ -100,9 +100,9 @@ def _blind(view: View, answer: Progress) -> Move | None:
 
 def _prove(view: View, because: str) -> Move | Note:
     """Before 100 %: proof that the candidate is good enough, or a person's word; waited for as long as was allowed."""
-    rollout, rules = view.rollout, view.rollout.analysis.sequential
+    rollout, rules = view.rollout, view.rollout.analysis.rules
     sure, why = analysis.proven(rollout)
-    if rules is None or sure or rollout.approved_by:
+    if sure or rollout.approved_by:
         return Move(Phase.PROMOTING, f"{because}; {why}" if why else because)
     if view.on_step < rules.within_s:
         return note(view, why)

@@ -152,7 +152,7 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
         after = replace(after, cursor=rollout.cursor + 1)
     if move.to in (Phase.PROGRESSING, Phase.BAKING):
         after = replace(after, cursor_since=now)
-    begun = bool(after.metrics or after.evidence or after.fast)
+    begun = bool(after.metrics or after.evidence or after.streams or after.fast)
     if not begun and move.to in (Phase.PROGRESSING, Phase.VERIFYING, Phase.PROMOTING):
         after = analysis.begin(after, now, view.facts.past, state.stable.runs_as if state.stable else None)
     number = rollout.candidate.number

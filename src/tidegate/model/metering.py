@@ -1,6 +1,6 @@
 """Where measurements come from beside the gateway: origins by name, what is asked of them, and what they answer."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -60,13 +60,48 @@ class Origin:
     reduce: Reduce = Reduce.MEAN
 
 
+class Form(StrEnum):
+    """What is asked of a query. VALUE: one number as of now; what is counted becomes a rate.
+
+    The others are for evidence. COUNT: all events since the source began to look, which only grows; whatever one
+    instance's restart takes away is not taken away here. MEAN: the mean over a revision's instances. HISTOGRAM: the
+    events up to each bound (`bucket`), counted as in COUNT.
+    """
+
+    VALUE = "value"
+    COUNT = "count"
+    MEAN = "mean"
+    HISTOGRAM = "histogram"
+
+
 @dataclass(frozen=True)
 class Question:
-    """One metric's query. `metric` is the metric's name; what is counted is counted over the latest `interval_s`."""
+    """One metric's query. `metric` is the metric's name; a rate is taken over the latest `interval_s`.
+
+    `per` is the query of what a COUNT is counted against, answered as `exposure_of(metric)`.
+    """
 
     metric: str
     query: str
     interval_s: float = 5.0
+    form: Form = Form.VALUE
+    per: str = ""
+
+
+def exposure_of(metric: str) -> str:
+    """The name under which a reading holds what a metric's events are counted against."""
+    return f"{metric}/per"
+
+
+def bucket_of(metric: str, bound: float) -> str:
+    """The name under which a reading holds how many of a metric's events lie at or below a bound."""
+    return f"{metric}/le/{bound:g}"
+
+
+def buckets_in(names: Iterable[str], metric: str) -> tuple[tuple[float, str], ...]:
+    """The bounds that a reading has of a metric, rising, each with its name."""
+    start = f"{metric}/le/"
+    return tuple(sorted((float(name[len(start) :]), name) for name in names if name.startswith(start)))
 
 
 @dataclass(frozen=True)

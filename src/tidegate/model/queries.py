@@ -67,14 +67,19 @@ def read_log_query(text: str) -> LogQuery:
 
 @dataclass(frozen=True)
 class Selector:
-    """Samples of one name whose labels fit."""
+    """Samples of one name whose labels fit. `spread`: the buckets of a histogram, each for itself."""
 
     name: str
     labels: tuple[tuple[str, str, str], ...] = ()
+    spread: bool = False
 
     def fits(self, name: str, labels: Mapping[str, str]) -> bool:
         """Whether a sample is meant. Patterns match as a whole, as Prometheus' do."""
         return name == self.name and all(_fits(labels.get(key, ""), how, wanted) for key, how, wanted in self.labels)
+
+    def at(self, labels: Mapping[str, str]) -> "Selector":
+        """The selector of one bucket, by its upper bound; itself where nothing is spread."""
+        return Selector(self.name, (*self.labels, ("le", "=", labels.get("le", "nan")))) if self.spread else self
 
 
 def _fits(value: str, how: str, wanted: str) -> bool:

@@ -124,13 +124,14 @@ class Rollout:
     """Moving one environment to a release. Times are unix seconds; `weight` is the candidate's percentage.
 
     `cursor` is the index of the step under way. `fault` is set once, when the rollout turns back: why it did.
-    `ready_since` says for each of the candidate's instances since when it is ready without a break. `evidence` is the
-    sequential engine's memory in its plain form. `fast` says that it goes back to what has proven itself here: no
-    steps, no analysis, no bake. `approved_by` is the person whose word stands in for evidence, `aborted_by` the one
-    who stopped it. `replicas` are the instances to have once it is promoted and `replicas_before` those to have when it
-    goes back, where the release changes their number; until its end there are as many as the greater of both.
-    `approvals` are the gates that were opened, `freeze_overridden_by` whoever let it go on inside a freeze window.
-    `monitor` is the table of the way back; `turned_at` is the phase in which it turned.
+    `ready_since` says for each of the candidate's instances since when it is ready without a break. `evidence` is
+    the sequential engine's memory of requests in its plain form, `streams` that of other metrics by name. `fast`
+    says that it goes back to what has proven itself here: no steps, no analysis, no bake. `approved_by` is the
+    person whose word stands in for evidence, `aborted_by` the one who stopped it. `replicas` are the instances to
+    have once it is promoted and `replicas_before` those to have when it goes back, where the release changes their
+    number; until its end there are as many as the greater of both. `approvals` are the gates that were opened,
+    `freeze_overridden_by` whoever let it go on inside a freeze window. `monitor` is the table of the way back;
+    `turned_at` is the phase in which it turned.
     """
 
     id: str
@@ -157,6 +158,7 @@ class Rollout:
     ready_since: Mapping[str, float] = field(default_factory=dict)
     metrics: tuple[MetricState, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
+    streams: Mapping[str, Any] = field(default_factory=dict)
     verdict: Verdict | None = None
     policy: Policy = field(default_factory=Policy)
     asked_by: str = ""

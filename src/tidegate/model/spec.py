@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tidegate.model.judging import OnFail as OnFail
+from tidegate.model.judging import Role as Role
+from tidegate.model.judging import SequentialMetric
 from tidegate.model.metering import Origin
 from tidegate.model.monitor import MONITOR, Check
 from tidegate.model.policy import Gate, Policy
@@ -176,24 +179,8 @@ class InPlace:
 Strategy = Canary | Rolling | BlueGreen | InPlace
 
 
-class OnFail(StrEnum):
-    """What a failing metric does to the rollout."""
-
-    ABORT = "abort"
-    PAUSE = "pause"
-    NOTIFY = "notify"
-
-
 GATEWAY_QUERIES = ("error_share", "request_rate", "latency_p50", "latency_p90", "latency_p95", "latency_p99")
 """What the gateway can be asked: a share of 1, requests a second, milliseconds."""
-
-
-class Role(StrEnum):
-    """What a metric is for: a guard can only fail, an objective must pass as well, observe never acts."""
-
-    GUARD = "guard"
-    OBJECTIVE = "objective"
-    OBSERVE = "observe"
 
 
 @dataclass(frozen=True)
@@ -264,6 +251,7 @@ class Mode(StrEnum):
 class Analysis:
     """What is watched while a rollout runs and bakes. In mode observe verdicts are told, and act on nothing.
 
+    `metrics` are judged by thresholds, `streams` by sequential evidence beside `sequential`, which is the gateway's.
     `sources` are the metric sources that are declared; of other kinds than these, a metric may name one by its kind.
     """
 
@@ -271,6 +259,12 @@ class Analysis:
     sequential: Sequential | None = Sequential()
     mode: Mode = Mode.ACT
     sources: tuple[Origin, ...] = ()
+    streams: tuple[SequentialMetric, ...] = ()
+
+    @property
+    def rules(self) -> Sequential:
+        """The sequential engine's limits, for the gateway's numbers and for `streams`."""
+        return self.sequential or Sequential()
 
 
 @dataclass(frozen=True)

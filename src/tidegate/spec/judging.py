@@ -2,6 +2,7 @@
 
 from tidegate.model import queries
 from tidegate.model.expressions import holds
+from tidegate.model.judging import SequentialMetric
 from tidegate.model.metering import Origin
 from tidegate.model.spec import (
     GATEWAY_QUERIES,
@@ -14,6 +15,7 @@ from tidegate.model.spec import (
     ThresholdMetric,
     Undecidable,
 )
+from tidegate.spec import evidence
 from tidegate.spec.context import Context, did_you_mean
 from tidegate.spec.kinds import choice, duration, flag, free, number, text, whole
 from tidegate.spec.policy import MONITOR_TABLE
@@ -32,6 +34,9 @@ _CONDITION = free("a condition such as result > 0.02", _condition, "write result
 
 
 def _metric(record: Record, context: Context) -> object:
+    evidence.check_engine(record, context)
+    if record.get("engine") == "sequential":
+        return evidence.stream(record, context)
     if "success_condition" not in record.places and "failure_condition" not in record.places:
         context.error(
             record.node.where,
@@ -71,7 +76,7 @@ _QUERY_DOC = (
 _COUNT = whole(0, 1_000_000)
 METRIC = Object(
     "metric",
-    "A metric judged by conditions, with the semantics of Argo Rollouts.",
+    "A metric judged by conditions (with the semantics of Argo Rollouts), or by sequential evidence.",
     own(
         Key(
             "name", text("a name", r"[A-Za-z0-9][A-Za-z0-9_.\-]*", example="errors"), "Name in verdicts.", required=True
@@ -88,7 +93,19 @@ METRIC = Object(
             _QUERY_DOC,
             "error_share",
         ),
-        Key("interval", duration(0.1), "One measurement is taken over this time, again and again.", "5s"),
+        Key(
+            "engine",
+            choice(*evidence.ENGINES),
+            "thresholds: conditions on the candidate alone. sequential: evidence that it is worse than stable.",
+            "thresholds",
+        ),
+        Key(
+            "interval",
+            duration(0.1),
+            "One measurement is taken over this time, again and again.",
+            "5s; of sequential counts 1s",
+        ),
+        *evidence.KEYS,
         Key("count", _COUNT, "Measurements after which the metric is done; 0: as long as the step.", "0"),
         Key(
             "success_condition", _CONDITION, "A measurement passes when this holds.", "the failure condition's opposite"
@@ -104,8 +121,8 @@ METRIC = Object(
         Key(
             "role",
             choice(*(item.value for item in Role)),
-            "A guard can only fail, an objective must have been measured and pass, observe never acts.",
-            "objective",
+            "A guard can only fail, an objective must pass (or be proven not worse) as well, observe never acts.",
+            "objective; of sequential guard",
         ),
     ),
     build=_metric,
@@ -113,7 +130,7 @@ METRIC = Object(
 
 
 def _analysis(record: Record, context: Context) -> Analysis:
-    metrics: tuple[ThresholdMetric, ...] = record.get("metrics", ())
+    metrics: tuple[ThresholdMetric | SequentialMetric, ...] = record.get("metrics", ())
     names = [metric.name for metric in metrics]
     for name in sorted({name for name in names if names.count(name) > 1}):
         context.error(record.at("metrics"), f"two metrics are called {name}", "give each metric its own name")
@@ -123,7 +140,13 @@ def _analysis(record: Record, context: Context) -> Analysis:
         if (origin := read_origin(name, settings, context)) is not None
     }
     check_queries(metrics, origins, record, context)
-    return Analysis(metrics, record.get("sequential"), Mode(record.get("mode", Mode.ACT)), tuple(origins.values()))
+    return Analysis(
+        metrics=tuple(metric for metric in metrics if isinstance(metric, ThresholdMetric)),
+        sequential=record.get("sequential"),
+        mode=Mode(record.get("mode", Mode.ACT)),
+        sources=tuple(origins.values()),
+        streams=tuple(metric for metric in metrics if isinstance(metric, SequentialMetric)),
+    )
 
 
 def _sequential(record: Record, context: Context) -> Sequential:
@@ -169,7 +192,12 @@ ANALYSIS = Object(
     "analysis",
     "What is watched while a rollout runs and bakes. Without this section: the sequential engine, and a collapse.",
     (
-        Key("metrics", ListOf(METRIC, expected="a list of metrics"), "Thresholds; none by default.", "[]"),
+        Key(
+            "metrics",
+            ListOf(METRIC, expected="a list of metrics"),
+            "Thresholds and sequential evidence; none by default.",
+            "[]",
+        ),
         Key("sequential", SEQUENTIAL, "The sequential engine; {} takes its defaults, absent means off."),
         Key(
             "sources",

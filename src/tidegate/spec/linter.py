@@ -72,7 +72,8 @@ def _place(places: Mapping[str, Where], key: str, file: str) -> Where:
 def _delivery(spec: Spec, places: Mapping[str, Where]) -> Iterator[Finding]:
     strategy = spec.strategy
     routed = any(environment.workload.routes for environment in spec.environments.values())
-    if not any(routed or metric.source != "gateway" for metric in spec.analysis.metrics):
+    sources = {metric.source for metric in spec.analysis.metrics} | {stream.source for stream in spec.analysis.streams}
+    if not sources or (sources == {"gateway"} and not routed):
         yield (
             "analysis",
             "nothing is watched but hard facts (crashes, probes, memory)",

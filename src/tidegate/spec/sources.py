@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from tidegate.model import queries
+from tidegate.model.judging import SequentialMetric
 from tidegate.model.metering import GATEWAY, NEEDS_SETTINGS, Origin, OriginKind, Reduce
 from tidegate.model.spec import ThresholdMetric
 from tidegate.model.workload import SecretRef
@@ -98,7 +99,10 @@ def _reference(name: str, key: str, record: Record) -> SecretRef | None:
 
 
 def check_queries(
-    metrics: Sequence[ThresholdMetric], origins: Mapping[str, Origin], record: Record, context: Context
+    metrics: Sequence[ThresholdMetric | SequentialMetric],
+    origins: Mapping[str, Origin],
+    record: Record,
+    context: Context,
 ) -> None:
     """Note every metric whose source is unknown, or whose query its source cannot answer."""
     places = _places(record)
@@ -116,6 +120,8 @@ def check_queries(
         kind = origins[metric.source].kind if metric.source in origins else OriginKind(metric.source)
         try:
             queries.check(kind, metric.query)
+            if isinstance(metric, SequentialMetric) and metric.per:
+                queries.check(kind, metric.per)
         except ValueError as error:
             context.error(where.child("query"), f"{kind} cannot measure {metric.query[:60]!r}", str(error))
             continue

@@ -13,8 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tidegate.adapters.metrics.rates import Totals
 from tidegate.model.errors import MetricError
-from tidegate.model.metering import Origin, Question, Reading, Subject
+from tidegate.model.metering import Form, Origin, Question, Reading, Subject, exposure_of
 
 MOST_BYTES = 64 << 20
 
@@ -37,6 +38,7 @@ class Recorded:
         self._path = folder / Path(origin.file).expanduser()
         self._seen: tuple[int, int] | None = None
         self._rows: list[Row] = []
+        self._totals = Totals()
 
     async def read(self, subject: Subject, questions: Sequence[Question]) -> Reading:
         """As of now. Raises MetricError for a file that cannot be read; the message names the place."""
@@ -54,12 +56,20 @@ class Recorded:
                 known = latest.get((row.metric, row.revision))
                 latest[row.metric, row.revision] = row if known is None or row.at >= known.at else known
         values: dict[str, dict[int, float]] = {}
-        for one in questions:
+        named = [(one.metric, one.query, one.form) for one in questions]
+        named += [(exposure_of(one.metric), one.per, one.form) for one in questions if one.per]
+        for name, query, form in named:
             for number in subject.revisions:
-                found = latest.get((one.query, number)) or latest.get((one.query, None))
+                found = latest.get((query, number)) or latest.get((query, None))
                 if found is not None:
-                    values.setdefault(one.metric, {})[number] = found.value
+                    values.setdefault(name, {})[number] = self._counted(name, number, found.value, form)
         return Reading(values)
+
+    def _counted(self, name: str, revision: int, value: float, form: Form) -> float:
+        if form is not Form.COUNT:
+            return value
+        self._totals.add(name, revision, "", value)
+        return self._totals.of(name, (revision,))[revision]
 
     async def close(self) -> None:
         """There is nothing to let go of."""

@@ -2,17 +2,19 @@
 
 from collections.abc import Sequence
 
+from tidegate.adapters.metrics.rates import Totals
 from tidegate.model.errors import MetricError
 from tidegate.model.heartbeat import AgentStatus, Pulse
-from tidegate.model.metering import Question, Reading, Subject
+from tidegate.model.metering import Form, Question, Reading, Subject
 from tidegate.ports import Heartbeats
 
 
 class HeartbeatSource:
-    """ports.MetricSource by the control centre. A revision's value is that of its worst instance."""
+    """ports.MetricSource by the control centre. A value is that of the worst instance; for evidence, the mean."""
 
     def __init__(self, heartbeats: Heartbeats | None) -> None:
         self._heartbeats = heartbeats
+        self._totals = Totals()
 
     async def read(self, subject: Subject, questions: Sequence[Question]) -> Reading:
         """As heard up to now. Raises MetricError when nobody listens."""
@@ -26,9 +28,16 @@ class HeartbeatSource:
         for one in questions:
             for number in subject.revisions:
                 names = [instance.name for instance in subject.of_revision(number) if instance.name in pulses]
-                found = [_value(one.query, pulses[name], listening.since, listening.at) for name in names]
-                if found:
-                    values.setdefault(one.metric, {})[number] = max(found)
+                found = {name: _value(one.query, pulses[name], listening.since, listening.at) for name in names}
+                match one.form:
+                    case Form.COUNT:
+                        for name, value in found.items():
+                            self._totals.add(one.metric, number, name, value)
+                        values.setdefault(one.metric, {}).update(self._totals.of(one.metric, (number,)))
+                    case Form.MEAN if found:
+                        values.setdefault(one.metric, {})[number] = sum(found.values()) / len(found)
+                    case _ if found:
+                        values.setdefault(one.metric, {})[number] = max(found.values())
         return Reading(values)
 
     async def close(self) -> None:

@@ -7,9 +7,9 @@ import time
 from collections.abc import AsyncIterator, Sequence
 
 from tidegate.adapters.metrics.followers import Followers
-from tidegate.adapters.metrics.rates import Tally
+from tidegate.adapters.metrics.rates import Tally, Totals
 from tidegate.adapters.platform.docker.client import Engine
-from tidegate.model.metering import Question, Reading, Subject
+from tidegate.model.metering import Form, Question, Reading, Subject
 from tidegate.model.observation import ObservedInstance
 from tidegate.model.queries import LEVELS, LogQuery, read_log_query
 
@@ -32,6 +32,7 @@ class Logs:
         self._tallies: dict[str, dict[str, Tally]] = {}
         self._read_to: dict[str, float] = {}
         self._began = False
+        self._totals = Totals()
 
     async def read(self, subject: Subject, questions: Sequence[Question]) -> Reading:
         """Rates over each question's interval. Raises MetricError when no log at all can be read."""
@@ -42,7 +43,20 @@ class Logs:
             self._read_to = dict.fromkeys(running, math.inf)
             self._began = True
         self._tallies = {id: tallies for id, tallies in self._tallies.items() if id in running}
-        return Reading({one.metric: self._rates(one, subject) for one in questions})
+        return Reading(
+            {
+                one.metric: self._count(one, subject) if one.form is Form.COUNT else self._rates(one, subject)
+                for one in questions
+            }
+        )
+
+    def _count(self, question: Question, subject: Subject) -> dict[int, float]:
+        """Every matching line since the source began; a new instance's from its first line on."""
+        for one in subject.instances:
+            if one.id in self._tallies:
+                seen = float(self._tallies[one.id][question.query].total)
+                self._totals.add(question.metric, one.revision, one.id, seen, from_zero=True)
+        return self._totals.of(question.metric, subject.revisions)
 
     def _rates(self, question: Question, subject: Subject) -> dict[int, float]:
         now, found = time.monotonic(), {}

@@ -8,11 +8,13 @@ import json
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
+from tidegate.adapters.metrics.rates import Totals
 from tidegate.adapters.metrics.web import Web, authorization, shown
 from tidegate.model.errors import MetricError
-from tidegate.model.metering import Origin, Question, Reading, Reduce, Subject
+from tidegate.model.metering import Form, Origin, Question, Reading, Reduce, Subject, exposure_of
 from tidegate.model.queries import fill
 from tidegate.ports import SecretSource
 
@@ -27,22 +29,28 @@ class Prometheus:
         self._origin = origin
         self._secrets = secrets
         self._web: Web | None = None
+        self._totals = Totals()
 
     async def read(self, subject: Subject, questions: Sequence[Question]) -> Reading:
         """Every question about every revision, at once. Raises MetricError when the server is down, SecretError."""
         if self._web is None:
             self._web = Web(self._origin.timeout_s * 0.9, await authorization(self._origin, self._secrets))
-        asked = [(one, revision) for one in questions for revision in subject.revisions]
+        named = [(one.metric, one) for one in questions]
+        named += [(exposure_of(one.metric), replace(one, query=one.per)) for one in questions if one.per]
+        asked = [(name, one, revision) for name, one in named for revision in subject.revisions]
         answers = await asyncio.gather(
-            *(self._ask(self._web, fill(one.query, subject, revision)) for one, revision in asked)
+            *(self._ask(self._web, fill(one.query, subject, revision)) for _, one, revision in asked)
         )
         values: dict[str, dict[int, float]] = {}
         failed: dict[str, str] = {}
-        for (one, revision), answer in zip(asked, answers, strict=True):
+        for (name, one, revision), answer in zip(asked, answers, strict=True):
             if isinstance(answer, str):
                 failed.setdefault(one.metric, answer)
             elif not math.isnan(answer):
-                values.setdefault(one.metric, {})[revision] = answer
+                if one.form is Form.COUNT:
+                    self._totals.add(name, revision, "", answer)
+                    answer = self._totals.of(name, (revision,))[revision]
+                values.setdefault(name, {})[revision] = answer
         return Reading(values, failed)
 
     async def _ask(self, web: Web, query: str) -> float | str:

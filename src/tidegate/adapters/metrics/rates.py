@@ -1,6 +1,7 @@
 """Counters become rates: increments over the latest seconds, tolerating resets; and events counted as they come."""
 
 from collections import deque
+from collections.abc import Iterable
 
 
 class Counter:
@@ -34,9 +35,11 @@ class Tally:
     def __init__(self, began: float) -> None:
         self._began = began
         self._seconds: deque[tuple[int, int]] = deque()
+        self.total = 0
 
     def add(self, at: float) -> None:
         """One more."""
+        self.total += 1
         second = int(at)
         if self._seconds and self._seconds[-1][0] == second:
             self._seconds[-1] = (second, self._seconds[-1][1] + 1)
@@ -51,3 +54,22 @@ class Tally:
         if span < 1:
             return None
         return sum(count for second, count in self._seconds if second >= int(now - span)) / span
+
+
+class Totals:
+    """Counters of instances added up by revision: what an instance's restart or end takes away stays counted."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[str, str], float] = {}
+        self._sums: dict[tuple[str, int], float] = {}
+
+    def add(self, name: str, revision: int, instance: str, value: float, *, from_zero: bool = False) -> None:
+        """A reading of one instance. The first one only says where its counting stood, unless it began `from_zero`."""
+        before = self._last.get((name, instance), 0.0 if from_zero else value)
+        grown = value - before if value >= before else value
+        self._last[name, instance] = value
+        self._sums[name, revision] = self._sums.get((name, revision), 0.0) + grown
+
+    def of(self, name: str, revisions: Iterable[int]) -> dict[int, float]:
+        """The sum of each revision that was ever read."""
+        return {number: self._sums[name, number] for number in revisions if (name, number) in self._sums}

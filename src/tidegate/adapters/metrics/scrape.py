@@ -7,15 +7,17 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from tidegate.adapters.metrics.rates import Counter
+from tidegate.adapters.metrics.rates import Counter, Totals
 from tidegate.adapters.metrics.web import Web
 from tidegate.model.errors import MetricError
-from tidegate.model.metering import Origin, Question, Reading, Subject
+from tidegate.model.metering import Form, Origin, Question, Reading, Subject, bucket_of, exposure_of
 from tidegate.model.observation import InstanceState, ObservedInstance
 from tidegate.model.queries import Selection, Selector, read_selection
 
 Found = Mapping[Selector, tuple[float, bool]]
-"""Selector -> the sum of its samples, and whether that is a counter."""
+"""Selector -> the sum of its samples, and whether that is a counter. Of a histogram, one selector a bucket."""
+
+PerRevision = Mapping[int, Sequence[tuple[ObservedInstance, Found]]]
 
 
 class Scrape:
@@ -26,6 +28,7 @@ class Scrape:
         self._web = Web(origin.timeout_s * 0.9)
         self._now = 0.0
         self._counters: dict[tuple[str, str, Selector], Counter] = {}
+        self._totals = Totals()
 
     async def read(self, subject: Subject, questions: Sequence[Question]) -> Reading:
         """Ask every instance at once. Raises MetricError when none answers."""
@@ -33,7 +36,7 @@ class Scrape:
         if not port:
             raise MetricError("no port: the agent has no route and no probe; give the source a port")
         asked = {one.metric: (one, read_selection(one.query)) for one in questions}
-        wanted = {selector for _, selection in asked.values() for selector in _selectors(selection)}
+        wanted = {selector for question, selection in asked.values() for selector in _selectors(question, selection)}
         running = [one for one in subject.instances if one.state is InstanceState.RUNNING and one.address]
         answers = await asyncio.gather(*(self._instance(one, port, wanted) for one in running), return_exceptions=True)
         self._forget({one.id for one in running})
@@ -49,14 +52,9 @@ class Scrape:
         if errors and not per_revision:
             raise errors[0][1]
         self._now = time.monotonic()
-        values = {
-            metric: {
-                revision: value
-                for revision, found in per_revision.items()
-                if not math.isnan(value := self._value(question, selection, found))
-            }
-            for metric, (question, selection) in asked.items()
-        }
+        values: dict[str, Mapping[int, float]] = {}
+        for question, selection in asked.values():
+            values |= self._answer(question, selection, per_revision, subject.revisions)
         why = "; ".join(f"{instance.name}: {error.message}" for instance, error in errors[:2])
         return Reading(values, dict.fromkeys(asked, why) if why else {})
 
@@ -71,6 +69,29 @@ class Scrape:
             raise MetricError(
                 f"{instance.name}: what it answers is no Prometheus text ({type(error).__name__})"
             ) from None
+
+    def _answer(
+        self, question: Question, selection: Selection, found: PerRevision, revisions: Sequence[int]
+    ) -> dict[str, Mapping[int, float]]:
+        """What one question gets, by the names in a reading."""
+        match question.form:
+            case Form.COUNT:
+                names = (question.metric, exposure_of(question.metric))  # the second only where it is counted
+                pairs = zip(names, _counted(question, selection), strict=False)
+                return {name: self._grown(name, selector, found, revisions) for name, selector in pairs}
+            case Form.HISTOGRAM:
+                bounds = {s for each in found.values() for _, one in each for s in one if _is_bucket(s, selection)}
+                return {_named(question, s): self._grown(_named(question, s), s, found, revisions) for s in bounds}
+            case _:
+                values = {number: self._value(question, selection, list(each)) for number, each in found.items()}
+                return {question.metric: {number: v for number, v in values.items() if not math.isnan(v)}}
+
+    def _grown(self, name: str, selector: Selector, found: PerRevision, revisions: Sequence[int]) -> dict[int, float]:
+        for revision, each in found.items():
+            for instance, one in each:
+                if selector in one:
+                    self._totals.add(name, revision, instance.id, one[selector][0])
+        return self._totals.of(name, revisions)
 
     def _value(self, question: Question, selection: Selection, found: list[tuple[ObservedInstance, Found]]) -> float:
         """One value for a revision; NaN where there is none yet."""
@@ -108,8 +129,32 @@ class Scrape:
         await self._web.close()
 
 
-def _selectors(selection: Selection) -> tuple[Selector, ...]:
+def _selectors(question: Question, selection: Selection) -> tuple[Selector, ...]:
+    if question.form is Form.COUNT:
+        return _counted(question, selection)
+    if question.form is Form.HISTOGRAM:
+        return (Selector(_bucket_name(selection), selection.selector.labels, spread=True),)
     return (selection.selector,) if selection.by is None else (selection.selector, selection.by)
+
+
+def _counted(question: Question, selection: Selection) -> tuple[Selector, ...]:
+    """The selector of the events, and that of what they are counted against where there is one."""
+    per = read_selection(question.per).selector if question.per else selection.by
+    return (selection.selector,) if per is None else (selection.selector, per)
+
+
+def _bucket_name(selection: Selection) -> str:
+    return selection.selector.name.removesuffix("_bucket") + "_bucket"
+
+
+def _is_bucket(selector: Selector, selection: Selection) -> bool:
+    return selector.name == _bucket_name(selection) and selector.labels[:-1] == selection.selector.labels
+
+
+def _named(question: Question, bucket: Selector) -> str:
+    """Of the bucket without a bound: all events."""
+    bound = float(bucket.labels[-1][2])
+    return question.metric if math.isinf(bound) else bucket_of(question.metric, bound)
 
 
 def find(text: str, wanted: Sequence[Selector]) -> Found:
@@ -122,5 +167,6 @@ def find(text: str, wanted: Sequence[Selector]) -> Found:
             grows = grows or (family.type in ("unknown", "untyped") and sample.name.endswith("_total"))
             for selector in wanted:
                 if selector.fits(sample.name, sample.labels):
-                    found[selector] = (found.get(selector, (0.0, grows))[0] + sample.value, grows)
+                    key = selector.at(sample.labels)
+                    found[key] = (found.get(key, (0.0, grows))[0] + sample.value, grows)
     return found

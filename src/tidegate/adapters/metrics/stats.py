@@ -1,18 +1,20 @@
 """The engine's own measurements of containers, streamed: a single answer takes the engine two seconds.
 
 Shares are of the container's limit (of the host where there is none). A revision's value is that of its worst instance;
-restarts and memory kills are added up.
+restarts and memory kills are added up. For evidence it is the mean of its instances, and what was counted since the
+source began.
 """
 
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tidegate.adapters.metrics.followers import Followers
+from tidegate.adapters.metrics.rates import Totals
 from tidegate.adapters.platform.docker.client import Engine
-from tidegate.model.metering import Question, Reading, Subject
+from tidegate.model.metering import Form, Question, Reading, Subject
 from tidegate.model.observation import ObservedInstance
 
 STALE_S = 5.0
@@ -36,6 +38,7 @@ class Stats:
         self._engine = engine
         self._samples: dict[str, Sample] = {}
         self._followers = Followers(self._follow)
+        self._totals = Totals()
 
     async def read(self, subject: Subject, questions: Sequence[Question]) -> Reading:
         """The latest samples. Raises MetricError when no stream at all can be had."""
@@ -44,11 +47,25 @@ class Stats:
         self._samples = {id: sample for id, sample in self._samples.items() if id in running}
         values: dict[str, dict[int, float]] = {}
         for one in questions:
-            by_revision = {number: self._value(one.query, subject.of_revision(number)) for number in subject.revisions}
+            if one.form is Form.COUNT:
+                values[one.metric] = self._count(one, subject)
+                continue
+            over = _mean if one.form is Form.MEAN else max
+            by_revision = {
+                number: self._value(one.query, subject.of_revision(number), over) for number in subject.revisions
+            }
             values[one.metric] = {number: value for number, value in by_revision.items() if value is not None}
         return Reading(values)
 
-    def _value(self, query: str, instances: Sequence[ObservedInstance]) -> float | None:
+    def _count(self, question: Question, subject: Subject) -> dict[int, float]:
+        for one in subject.instances:
+            seen = float(one.restart_count if question.query == "restarts" else one.oom_killed)
+            self._totals.add(question.metric, one.revision, one.id, seen)
+        return self._totals.of(question.metric, subject.revisions)
+
+    def _value(
+        self, query: str, instances: Sequence[ObservedInstance], over: Callable[[Sequence[float]], float]
+    ) -> float | None:
         if not instances:
             return None
         if query == "restarts":
@@ -58,7 +75,8 @@ class Stats:
         now = time.monotonic()
         fresh = [self._samples[one.id] for one in instances if one.id in self._samples]
         found = [getattr(sample, query) for sample in fresh if now - sample.at < STALE_S]
-        return max((value for value in found if value is not None), default=None)
+        known = [value for value in found if value is not None]
+        return over(known) if known else None
 
     async def _follow(self, instance: ObservedInstance) -> None:
         cpus: float | None = None
@@ -72,6 +90,10 @@ class Stats:
     async def close(self) -> None:
         """Let go of the streams."""
         await self._followers.close()
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
 
 
 def cpu_limit(host: Mapping[str, Any]) -> float | None:

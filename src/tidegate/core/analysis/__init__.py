@@ -10,6 +10,8 @@ from dataclasses import replace
 
 from tidegate.core.analysis import thresholds
 from tidegate.core.analysis.thresholds import GATEWAY_QUERIES
+from tidegate.model.judging import SequentialMetric
+from tidegate.model.metering import GATEWAY
 from tidegate.model.observation import Block
 from tidegate.model.rollout import Rollout
 from tidegate.model.spec import Mode, OnFail, Role
@@ -20,37 +22,47 @@ def begin(rollout: Rollout, now: float, past: Sequence[Block], stable: int | Non
     """Open the metrics that apply. `past` are stable's blocks before this rollout, `stable` the number it runs as."""
     routed = rollout.candidate.workload.takes_traffic
     rollout = replace(rollout, metrics=thresholds.begin(rollout.analysis, now, routed))
-    rules = rollout.analysis.sequential
-    if rules is None or not routed or stable is None:
+    rules, asked = rollout.analysis.sequential if routed else None, _streams(rollout, routed)
+    if stable is None or (rules is None and not asked):
         return rollout
-    from tidegate.core.analysis import sequential
+    from tidegate.core.analysis import sequential, streams
 
-    return replace(rollout, evidence=sequential.begin(rules, past, stable))
+    arms = (rollout.candidate.runs_as, stable)
+    return replace(
+        rollout,
+        evidence=sequential.begin(rules, past, stable) if rules is not None else {},
+        streams={metric.name: streams.begin(metric, past, arms) for metric in asked},
+    )
 
 
 def take(rollout: Rollout, blocks: Sequence[Block], stable: int | None) -> Rollout:
     """Feed new blocks to every metric."""
     candidate = rollout.candidate.runs_as
     rollout = replace(rollout, metrics=thresholds.take(rollout.analysis, rollout.metrics, blocks, candidate))
-    rules = rollout.analysis.sequential
-    if rules is None or not rollout.evidence or stable is None:
+    rules, kept = rollout.analysis.sequential, rollout.streams
+    if stable is None or not (kept or rollout.evidence):
         return rollout
-    from tidegate.core.analysis import sequential
+    from tidegate.core.analysis import sequential, streams
 
-    return replace(rollout, evidence=sequential.take(rules, rollout.evidence, blocks, candidate, stable))
+    evidence = rollout.evidence
+    if rules is not None and evidence:
+        evidence = sequential.take(rules, evidence, blocks, candidate, stable)
+    arms, asked = (candidate, stable), [one for one in rollout.analysis.streams if one.name in kept]
+    after = {metric.name: streams.take(metric, kept[metric.name], blocks, arms) for metric in asked}
+    return replace(rollout, evidence=evidence, streams=after)
 
 
 def judge(rollout: Rollout, instances: int, now: float, heard: bool) -> Verdict:
     """The verdict over all metrics; the worst of those that guard decides. Without news the evidence is as it was."""
     verdicts = thresholds.judge_each(rollout.analysis, rollout.metrics, rollout.cursor_since)
-    rules = rollout.analysis.sequential
-    if rules is None or not rollout.evidence:
+    if not rollout.evidence and not rollout.streams:
         return combine(verdicts)
     from tidegate.core.analysis import sequential
 
-    former = [one for one in (rollout.verdict.metrics if rollout.verdict else ()) if one.metric == sequential.NAME]
+    ours = {sequential.NAME, *rollout.streams}
+    former = tuple(one for one in (rollout.verdict.metrics if rollout.verdict else ()) if one.metric in ours)
     if heard or not former:
-        former = [sequential.judge(rules, rollout.evidence, instances, now)]
+        former = sequential.judge(rollout, instances, now)
     return combine((*former, *verdicts))
 
 
@@ -80,17 +92,20 @@ def down(rollout: Rollout) -> str:
         for state in rollout.metrics
         if state.metric in acting and state.window_missing
     }
+    for metric in rollout.analysis.streams:
+        acts = metric.role is not Role.OBSERVE and metric.on_fail is not OnFail.NOTIFY
+        if acts and (why := rollout.streams.get(metric.name, {}).get("meter", {}).get("missing")):
+            found[f"{metric.source} ({why})"] = None
     return f"no data from metric source {'; '.join(found)}" if found else ""
 
 
 def proven(rollout: Rollout) -> tuple[bool, str]:
     """Whether promotion has its evidence; true where nothing asks for any."""
-    rules = rollout.analysis.sequential
-    if rules is None or not rules.objective or not rollout.evidence:
+    if not rollout.evidence and not rollout.streams:
         return True, ""
     from tidegate.core.analysis import sequential
 
-    return sequential.proven(rules, rollout.evidence)
+    return sequential.proven(rollout)
 
 
 def outlook(rollout: Rollout, seconds: float) -> str:
@@ -101,6 +116,11 @@ def outlook(rollout: Rollout, seconds: float) -> str:
     from tidegate.core.analysis import sequential
 
     return sequential.outlook(rules, rollout.evidence, seconds)
+
+
+def _streams(rollout: Rollout, routed: bool) -> list[SequentialMetric]:
+    """The metrics of their own evidence that apply: the gateway's say nothing about an agent without routes."""
+    return [metric for metric in rollout.analysis.streams if routed or metric.source != GATEWAY]
 
 
 __all__ = ["GATEWAY_QUERIES", "begin", "combine", "down", "judge", "outlook", "proven", "take"]

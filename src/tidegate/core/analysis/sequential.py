@@ -6,14 +6,17 @@ questions are put to the same blocks: is the canary worse (then the rollout turn
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from tidegate.core.analysis import streams
 from tidegate.core.stats import codec, guard, power, shipped
 from tidegate.core.stats.guard import Guard, GuardPolicy
 from tidegate.core.stats.promotion import PromotionPolicy, clean_requests_needed
 from tidegate.model.metering import GATEWAY
 from tidegate.model.observation import Block, Traffic
-from tidegate.model.spec import Sequential
+from tidegate.model.rollout import Rollout
+from tidegate.model.spec import OnFail, Role, Sequential
 from tidegate.model.verdict import MetricVerdict, Outcome
 
 NAME = "sequential"
@@ -49,21 +52,90 @@ def take(sequential: Sequential, kept: Kept, blocks: Sequence[Block], candidate:
     return codec.to_json(state)
 
 
-def judge(sequential: Sequential, kept: Kept, instances: int, now: float) -> MetricVerdict:
-    """Worse or not yet known to be; a canary that nobody asked anything is inconclusive."""
-    rules, state = policy(sequential), codec.from_json(Guard, kept)
-    sentence = f"{NAME}: {guard.because(rules, state, instances)}"
-    if guard.worse(rules, state) >= rules.limit:
-        outcome = Outcome.FAIL
-    elif state.totals[guard.N_CANARY] == 0:
-        outcome, sentence = Outcome.INCONCLUSIVE, f"{NAME}: no request has reached the canary yet"
-    else:
-        outcome = Outcome.PASS
-    return MetricVerdict(NAME, outcome, sequential.on_fail, sentence, now)
+@dataclass(frozen=True)
+class _Member:
+    """One metric's part of the evidence. `silent` says why nothing is known yet; empty when something is."""
+
+    name: str
+    on_fail: OnFail
+    observed: bool
+    weight: float
+    value: float
+    because: str
+    silent: str = ""
+
+    @property
+    def group(self) -> tuple[OnFail, str]:
+        """Whom it shares its evidence with: what never acts stands alone."""
+        return self.on_fail, self.name if self.observed else ""
 
 
-def proven(sequential: Sequential, kept: Kept) -> tuple[bool, str]:
-    """Whether the canary is proven not to be worse than allowed, and how far the proof is."""
+def judge(rollout: Rollout, instances: int, now: float) -> tuple[MetricVerdict, ...]:
+    """Worse or not yet known to be, for each metric; one that has no data of both sides is inconclusive.
+
+    Metrics with the same on_fail share their evidence: the average of their e-values, by weight. Where it reaches the
+    limit, the metric that brings the most of it fails.
+    """
+    members, limit = _members(rollout, instances), 1.0 / rollout.analysis.rules.alpha
+    verdicts = []
+    for one in members:
+        same = [member for member in members if member.group == one.group]
+        total = sum(member.weight for member in same)
+        shared = sum(member.weight / total * member.value for member in same)
+        worst = max(same, key=lambda member: member.weight * member.value)
+        because = f"{one.name}: {one.because}"
+        if len(same) > 1:
+            others = ", ".join(member.name for member in same if member is not one)
+            because += f"; shared with {others}: {shared:,.3g}"
+        outcome = Outcome.FAIL if shared >= limit and one is worst else Outcome.PASS
+        if one.silent and outcome is Outcome.PASS:
+            outcome, because = Outcome.INCONCLUSIVE, f"{one.name}: {one.silent}"
+        verdicts.append(MetricVerdict(one.name, outcome, one.on_fail, because, now, one.observed))
+    return tuple(verdicts)
+
+
+def _members(rollout: Rollout, instances: int) -> list[_Member]:
+    found, rules = [], rollout.analysis.sequential
+    if rules is not None and rollout.evidence:
+        limits, state = policy(rules), codec.from_json(Guard, rollout.evidence)
+        silent = "" if state.totals[guard.N_CANARY] else "no request has reached the canary yet"
+        because = guard.because(limits, state, instances)
+        found.append(_Member(NAME, rules.on_fail, False, 1.0, guard.worse(limits, state), because, silent))
+    limit = 1.0 / rollout.analysis.rules.alpha
+    alone = "; one instance, so a bad host cannot be told from a bad version" if instances == 1 else ""
+    for metric in rollout.analysis.streams:
+        kept = rollout.streams.get(metric.name)
+        if kept is None:
+            continue
+        seen, value, why = streams.numbers(metric, kept), streams.evidence(metric, kept), streams.missing(kept)
+        silent = "" if all(seen.n) else "nothing was measured of the canary and of stable at the same time yet"
+        silent = f"source {metric.source} is down: {why}" if why else silent
+        because = (
+            f"{streams.sentence(metric, kept)}; evidence {value:,.3g} against a limit of {limit:g}; "
+            f"seen after {seen.seconds:,.0f} s{alone}"
+        )
+        observed = metric.role is Role.OBSERVE
+        found.append(_Member(metric.name, metric.on_fail, observed, metric.weight, value, because, silent))
+    return found
+
+
+def proven(rollout: Rollout) -> tuple[bool, str]:
+    """Whether the canary is proven not to be worse than allowed by every objective, and how far the proofs are."""
+    rules, proofs = rollout.analysis.sequential, []
+    if rules is not None and rules.objective and rollout.evidence:
+        proofs.append(_proven_by_requests(rules, rollout.evidence))
+    for metric in rollout.analysis.streams:
+        if metric.role is Role.OBJECTIVE and metric.name in rollout.streams:
+            kept = rollout.streams[metric.name]
+            value, needed = streams.proof(metric, kept), streams.NEEDED
+            word = "proven not worse" if value >= needed else "not proven yet"
+            sentence = f"{metric.name} {word}: {streams.sentence(metric, kept)}; evidence {value:,.3g} of {needed:g}"
+            proofs.append((value >= needed, sentence))
+    missing = [why for sure, why in proofs if not sure]
+    return not missing, "; ".join(missing or [why for _, why in proofs])
+
+
+def _proven_by_requests(sequential: Sequential, kept: Kept) -> tuple[bool, str]:
     rules, state = policy(sequential), codec.from_json(Guard, kept)
     evidence, needed = guard.good_enough(rules, state), 1.0 / rules.promotion.alpha
     seen, errors = state.totals[guard.N_CANARY], state.totals[guard.K_CANARY]

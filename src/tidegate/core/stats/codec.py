@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
+from functools import cache
 from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
@@ -10,6 +12,8 @@ import numpy as np
 from tidegate.core.stats.arrays import as_array
 
 State = TypeVar("State")
+_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
+"""Looked up once a class: it takes longer than all the rest."""
 
 
 def to_json(state: Any) -> dict[str, Any]:
@@ -29,7 +33,7 @@ def to_json(state: Any) -> dict[str, Any]:
 
 def from_json(kind: type[State], plain: Any) -> State:
     """The state again. Raises ValueError that names what is missing or unknown."""
-    hints = get_type_hints(kind)
+    hints = _hints(kind)
     names = [item.name for item in fields(kind)]  # type: ignore[arg-type]
     if not isinstance(plain, dict) or set(plain) != set(names):
         raise ValueError(f"{kind.__name__}: expected the fields {', '.join(names)}, got {plain!r:.80}")

@@ -61,7 +61,9 @@ def _expected(both: BlueGreen, view: View, verdict: Verdict) -> bool:
     """
     if both.preview or both.mirror:
         return True
-    elsewhere = {metric.name for metric in view.rollout.analysis.metrics if metric.source != GATEWAY}
+    watched = view.rollout.analysis
+    elsewhere = {metric.name for metric in watched.metrics if metric.source != GATEWAY}
+    elsewhere |= {metric.name for metric in watched.streams if metric.source != GATEWAY}
     return any(m.outcome is Outcome.INCONCLUSIVE and m.metric in elsewhere for m in verdict.metrics)
 
 
