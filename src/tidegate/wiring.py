@@ -21,11 +21,14 @@ if TYPE_CHECKING:
     from tidegate.adapters.platform.memory.paced import PacedClock
     from tidegate.adapters.platform.memory.world import World
     from tidegate.adapters.store.opening import State
-    from tidegate.cli.toolbox import Books, Rehearsal, Site, Takeover
+    from tidegate.cli.toolbox import Rehearsal, Runs, Serving
     from tidegate.control.centre import Centre
     from tidegate.control.tokens import Tokens
     from tidegate.controller.loop import Ports
+    from tidegate.controller.preview import Preview
+    from tidegate.controller.site import Books, Site, Takeover
     from tidegate.model.decision import Decision
+    from tidegate.model.door import Door
     from tidegate.model.intent import Answer, Intent
     from tidegate.model.machine import MachineFacts
     from tidegate.model.release import AgentKey, Image
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from tidegate.model.spec import Environment
     from tidegate.pipeline.deliver import Tools
     from tidegate.ports import Fleets, Journal, LeaseStore, Store
+    from tidegate.server.api.running import ApiServer
     from tidegate.server.listener import NetworkAddress
 
 
@@ -135,6 +139,10 @@ class Toolbox:
         places = DockerPlaces(books.fleets, ports, way)
         return DockerSite(replace(ports, places=places), platform, gateway, docker, kept, places)
 
+    def api(self, serving: "Serving", door: "Door") -> "Runs":
+        """The HTTP API."""
+        return LateApi(serving, door)
+
     def _centre(self, books: "Books", network: "NetworkAddress", port: int) -> "Centre":
         """The control centre. Its server is loaded when it begins to listen."""
         from tidegate.control.centre import Centre
@@ -213,6 +221,28 @@ class Toolbox:
         return await examine(endpoint(environment, self.environ), self.location(), listens)
 
 
+@dataclass(frozen=True)
+class LateApi:
+    """cli.toolbox.Runs: the API, loaded beside the controller, which decides meanwhile."""
+
+    serving: "Serving"
+    door: "Door"
+
+    async def run(self, stop: "Event") -> None:
+        """FastAPI and what it needs are imported here, and nowhere before."""
+        from asyncio import to_thread
+
+        server = await to_thread(self._make)
+        await server.run(stop)
+
+    def _make(self) -> "ApiServer":
+        from tidegate.server.api.parts import Api
+        from tidegate.server.api.running import ApiServer
+
+        of = self.serving
+        return ApiServer(Api(of.books, of.site, of.place, self.door, of.spec, of.deciding))
+
+
 @dataclass
 class DockerPlaces:
     """controller.loop.Places: the hosts of a fleet as its state names them, each opened when it is first used."""
@@ -261,6 +291,12 @@ class DockerSite:
     def data_plane(self) -> "EnvoyGateway":
         """The gateway, beyond its port."""
         return self.gateway
+
+    async def preview(self, key: "AgentKey", intents: "tuple[Intent, ...]" = (), probes_s: float = 0.0) -> "Preview":
+        """One dry turn on this host."""
+        from tidegate.controller.preview import preview
+
+        return await preview(key, self.ports, intents, probes_s)
 
     async def forget_network(self) -> None:
         """Remove our network."""
@@ -322,6 +358,12 @@ class MemorySite:
     def data_plane(self) -> "NoDataPlane":
         """There is none to look at."""
         return NoDataPlane()
+
+    async def preview(self, key: "AgentKey", intents: "tuple[Intent, ...]" = (), probes_s: float = 0.0) -> "Preview":
+        """One dry turn on this host."""
+        from tidegate.controller.preview import preview
+
+        return await preview(key, self.ports, intents, probes_s)
 
     async def forget_network(self) -> None:
         """There is none."""
@@ -437,6 +479,10 @@ class OnePlace:
     async def pending(self, key: "AgentKey") -> "tuple[Intent, ...]":
         """Intents not answered yet."""
         return await self.store.pending(key)
+
+    async def find_intent(self, intent: str) -> "Intent | None":
+        """An intent by its id."""
+        return await self.store.find_intent(intent)
 
     async def answer(self, intent: str) -> "Answer | None":
         """What became of an intent."""

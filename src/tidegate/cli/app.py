@@ -10,6 +10,7 @@ import typer
 from tidegate.cli import (
     adopt,
     agents,
+    audit,
     backup,
     deliver,
     deploy,
@@ -29,6 +30,7 @@ from tidegate.cli import (
     simulate,
     spec,
     status,
+    token,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +58,8 @@ NOUNS = (
     agents,
     gateway,
     serve,
+    token,
+    audit,
     doctor,
     simulate,
     drill,

@@ -8,8 +8,7 @@ from tidegate.cli.fleet import ask_fleet, for_fleet, is_fleet
 from tidegate.cli.follow import Ending, Follower, Goal, Progress, Result
 from tidegate.cli.options import Who
 from tidegate.cli.screen import Screen
-from tidegate.cli.toolbox import Site
-from tidegate.controller.preview import preview
+from tidegate.controller.site import Site
 from tidegate.core import notices
 from tidegate.core.transitions import TONES
 from tidegate.model.errors import ConflictError, Exit
@@ -92,7 +91,7 @@ async def _follow(
     result = await follower.follow(intent, goal, asking.timeout_s or usual_s)
     answer = result.progress.answer
     if desk.output.as_json and result.progress.state is not None:
-        seen = await preview(desk.key, site.ports, probes_s=1.0)
+        seen = await site.preview(desk.key, probes_s=1.0)
         result = replace(result, progress=replace(result.progress, seen=seen))
     if answer is not None and not answer.accepted:
         raise ConflictError(f"{desk.key}: {answer.because}", hint="tidegate status shows where it stands")

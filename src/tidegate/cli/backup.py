@@ -9,7 +9,7 @@ from tidegate.cli.options import Where, Who
 
 if TYPE_CHECKING:
     from tidegate.cli.desk import Desk
-    from tidegate.cli.toolbox import Site
+    from tidegate.controller.site import Site
 
 LOOK_S = 120.0
 """Making the image for backups, the first time, is in it."""

@@ -11,8 +11,9 @@ import typer
 
 from tidegate.cli.options import FILE, Where
 from tidegate.cli.output import Output
-from tidegate.cli.toolbox import Books, Site, Toolbox
+from tidegate.cli.toolbox import Toolbox
 from tidegate.controller.session import Session
+from tidegate.controller.site import Books, Site
 from tidegate.model.errors import NotFoundError, SpecError, UsageError
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState

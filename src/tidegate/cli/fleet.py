@@ -30,7 +30,7 @@ from tidegate.views.lines import Span, first_line, line
 if TYPE_CHECKING:
     from tidegate.cli.asking import Asking
     from tidegate.cli.desk import Desk
-    from tidegate.cli.toolbox import Site
+    from tidegate.controller.site import Site
 
 LOOK_S = 0.1
 ROLLOUT_S = 4 * 3600.0

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from tidegate.cli.desk import Desk
 from tidegate.cli.options import Who
-from tidegate.cli.toolbox import Site
+from tidegate.controller.site import Site
 from tidegate.core.overlay import overlaid
 from tidegate.core.releasing import make_release, reconfigure
 from tidegate.model.errors import NotFoundError, UsageError

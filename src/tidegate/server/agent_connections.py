@@ -2,6 +2,7 @@
 
 import asyncio
 import resource
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
@@ -11,6 +12,9 @@ MOST_HEADER_BYTES = 16 * 1024
 MOST_HEADERS = 100
 MOST_CONNECTIONS = 20_000
 """Of one address. Each idle one takes some 10 KB."""
+
+KEEP_S = 75
+"""Seconds that a connection is kept for the next heartbeat: twice the usual interval, and then some."""
 
 RESERVED_FILES = 200
 """Open files that are left for everything that is not a connection of an agent."""
@@ -34,6 +38,10 @@ class AgentConnection(HttpToolsProtocol):
     most = MOST_CONNECTIONS
     _deadline: asyncio.TimerHandle | None = None
     _header_bytes = 0
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        self.timeout_keep_alive = KEEP_S
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to count; refuse whoever is one too many."""

@@ -7,13 +7,10 @@ listener looks again and again, says once what keeps it, and listens as soon as 
 import asyncio
 import errno
 import logging
-import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-
-import uvicorn
 
 from tidegate.control.registry import Registry
 from tidegate.control.tokens import Tokens
@@ -22,6 +19,7 @@ from tidegate.server.agent_connections import AgentConnection, room_for_connecti
 from tidegate.server.agents import MOST_OPAMP_BYTES as MOST_BYTES
 from tidegate.server.agents import agents_app
 from tidegate.server.load import Load
+from tidegate.server.serving import Served, bind
 
 PORTS = (4319, 4320)
 """The heartbeat's port, and the one that OpAMP's clients look for."""
@@ -29,17 +27,13 @@ PORTS = (4319, 4320)
 LOOPBACK = "127.0.0.1"
 LOOK_S = 0.5
 STEADY_LOOK_S = 2.0
-END_S = 2.0
-BACKLOG = 4096
-KEEP_S = 75
-"""A connection is kept for the next heartbeat: twice the usual interval, and then some."""
-
 
 if TYPE_CHECKING:
     from tidegate.control.opamp.desk import Desk
 
 Place = tuple[str, int]
 """Address and port."""
+
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +61,7 @@ class Listener:
     ports: tuple[int, ...] = PORTS
     desk: Callable[[Registry, Tokens], "Desk"] = plain_desk
     others: tuple[str, ...] = ()
-    _servers: dict[Place, "_Served"] = field(default_factory=dict)
+    _servers: dict[Place, Served] = field(default_factory=dict)
     _told: dict[Place, str] = field(default_factory=dict)
 
     async def run(self, registry: Registry, stop: asyncio.Event) -> None:
@@ -108,7 +102,8 @@ class Listener:
             await self._servers.pop(place).close()
         for host, port in sorted(wanted - set(self._servers)):
             try:
-                self._servers[host, port] = _Served(app, _bound(host, port))
+                bound = bind(host, port)
+                self._servers[host, port] = Served(app, bound, AgentConnection, most_message=MOST_BYTES)
             except OSError as error:
                 self._tell((host, port), error)
             else:
@@ -125,58 +120,3 @@ class Listener:
         if self._told.get(place) != why:
             self._told[place] = why
             log.warning("cannot listen for heartbeats on %s:%d: %s", *place, why)
-
-
-class _Server(uvicorn.Server):
-    """Signals are the controller's matter."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-class _Served:
-    """One address served by a task of its own."""
-
-    def __init__(self, app: object, bound: socket.socket) -> None:
-        config = uvicorn.Config(
-            app,  # type: ignore[arg-type]
-            http=AgentConnection,
-            ws="websockets-sansio",
-            ws_max_size=MOST_BYTES,
-            ws_per_message_deflate=False,
-            lifespan="off",
-            log_config=None,
-            log_level=logging.ERROR,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
-            backlog=BACKLOG,
-            timeout_keep_alive=KEEP_S,
-        )
-        self._bound = bound
-        self._server = _Server(config)
-        self.task = asyncio.create_task(self._server.serve([bound]))
-
-    async def close(self) -> None:
-        """Answer what is being answered, at most END_S long, and let go of the port."""
-        self._server.should_exit = True
-        try:
-            await asyncio.wait({self.task}, timeout=END_S)
-        finally:
-            self.task.cancel()
-            self._bound.close()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        bound.listen(BACKLOG)
-        bound.setblocking(False)
-    except OSError:
-        bound.close()
-        raise
-    return bound

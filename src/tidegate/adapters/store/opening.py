@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from tidegate.adapters.store.access import SqlAccess
+from tidegate.adapters.store.audit import SqlAudit
 from tidegate.adapters.store.database import Database, connect
 from tidegate.adapters.store.fleets import SqlFleets
 from tidegate.adapters.store.folding import fold
@@ -36,6 +38,8 @@ class State:
     switches: SqlSwitches
     outbox: SqlOutbox
     fleets: SqlFleets
+    audit: SqlAudit
+    access: SqlAccess
     database: Database
 
     async def close(self) -> None:
@@ -79,6 +83,8 @@ def _open(location: str) -> State:
         SqlSwitches(database),
         SqlOutbox(database),
         SqlFleets(database, reserve),
+        SqlAudit(database),
+        SqlAccess(database),
         database,
     )
 

@@ -1,0 +1,42 @@
+"""The application, composed of its resources. This is the one place where routers join."""
+
+from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp
+
+from tidegate.server.api import audit, failures, health, tokens
+from tidegate.server.api.gate import PUBLIC, Gate
+from tidegate.server.api.parts import Api, right_of
+
+ABOUT = """Closed-loop delivery of containerised agents.
+
+Every error is problem+json (RFC 9457). Every answer has an X-Request-Id. What takes long answers 202 with a Location.
+"""
+
+RESOURCES: tuple[APIRouter, ...] = (health.router, tokens.router, audit.router)
+"""Add a resource's router here; its routes declare the right that they need (parts.py)."""
+
+
+def compose(api: Api) -> ASGIApp:
+    """The whole application. Raises AssertionError for a route that says nothing about who may use it."""
+    app = FastAPI(
+        title="Tidegate",
+        version="1",
+        description=ABOUT,
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.api = api
+    failures.install(app)
+    for router in RESOURCES:
+        app.include_router(router)
+    for route in routes(app):
+        assert right_of(route) or route.path in PUBLIC, f"{route.path} says nothing about who may use it"
+    return Gate(app, api)
+
+
+def routes(app: FastAPI) -> list[APIRoute]:
+    """Every route of ours."""
+    return [route for route in app.routes if isinstance(route, APIRoute)]
