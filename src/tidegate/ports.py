@@ -19,6 +19,7 @@ from tidegate.model.intent import Answer, Intent
 from tidegate.model.metering import Origin, Question, Reading, Subject
 from tidegate.model.observation import Block, Observation, ObservedGateway, ObservedTask, Traffic
 from tidegate.model.operation import GatewayOperation, PlatformOperation, TaskOperation
+from tidegate.model.order import Order, Run
 from tidegate.model.policy import Endpoint
 from tidegate.model.record import AgentRecord
 from tidegate.model.release import AgentKey, Image, Release, Revision
@@ -243,6 +244,28 @@ class AgentRecords(Protocol):
 
     async def drop_records(self, names: Collection[tuple[AgentKey, str]]) -> None:
         """Forget instances."""
+
+
+class OrderBook(Protocol):
+    """What agents are asked to do, and what became of it."""
+
+    async def add_order(self, order: Order) -> None:
+        """Keep an order; the same one twice is harmless."""
+
+    async def end_order(self, order: str, at: float) -> bool:
+        """It is over, or taken back (unix seconds); False when it was before, or there is none."""
+
+    async def open_orders(self) -> list[Order]:
+        """Orders that are not over, oldest first; cheap, it is asked every second."""
+
+    async def orders(self, limit: int = 100) -> list[Order]:
+        """The newest orders, oldest first, those that are over included."""
+
+    async def runs(self, order: str) -> list[Run]:
+        """What became of an order, by due time and instance."""
+
+    async def save_runs(self, runs: Sequence[Run]) -> None:
+        """Keep runs in place of what was known of them, in one transaction."""
 
 
 class Switches(Protocol):

@@ -145,6 +145,7 @@ class Toolbox:
 
     def _centre(self, books: "Books", network: "NetworkAddress", port: int) -> "Centre":
         """The control centre. Its server is loaded when it begins to listen."""
+        from tidegate.control.asking import Orders
         from tidegate.control.centre import Centre
         from tidegate.control.records import Records
         from tidegate.control.registry import Registry
@@ -158,7 +159,9 @@ class Toolbox:
             ports = (port, opamp) if opamp else (port,)
             await Listener(self._tokens, network, ports, centre.open_desk).run(registry, stop)
 
-        centre = Centre(Registry(books.pulses, WallClock(), Records(books.records)), listen, books.journal)
+        registry = Registry(books.pulses, WallClock(), Records(books.records))
+        registry.orders = Orders(books.orders, registry.records, registry)
+        centre = Centre(registry, listen, books.journal)
         return centre
 
     def _tokens(self) -> "Tokens":

@@ -160,7 +160,7 @@ async def test_gzip_is_taken_and_measured_after_it_is_opened(opamp: Opamp) -> No
     packed = gzip.compress(full(0).SerializeToString())
     status, answer, _ = await opamp.post(packed, Content_Encoding="gzip")
     assert (status, answer.instance_uid) == (200, UID)
-    bomb = gzip.compress(b"\0" * (MOST_OPAMP_BYTES * 50))
+    bomb = await asyncio.to_thread(gzip.compress, b"\0" * (MOST_OPAMP_BYTES * 20))
     assert len(bomb) < MOST_OPAMP_BYTES
     status, _, headers = await opamp.post(bomb, Content_Encoding="gzip")
     assert (status, headers["Content-Type"]) == (413, "application/problem+json")

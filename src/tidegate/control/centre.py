@@ -20,6 +20,7 @@ LOOK_S = 0.25
 """A missed heartbeat is noticed this long after its deadline."""
 
 RETRY_S = 1.0
+TURN_S = 1.0
 SAVE_S = 2.0
 TEND_S = 10.0
 FORGET_EVERY_S = 3600.0
@@ -41,10 +42,11 @@ class Centre:
 
     def open_desk(self, registry: Registry, tokens: Tokens) -> "Desk":
         """OpAMP's conversations; they outlast a listener that begins again."""
-        from tidegate.control.opamp.desk import Desk
+        from tidegate.control.opamp.desk import Desk, OpampOrders
 
         if self._desk is None:
-            self._desk = Desk(registry, tokens)
+            orders = self.registry.orders
+            self._desk = Desk(registry, tokens, OpampOrders(orders) if orders is not None else None)
         return self._desk
 
     def pulses_of(self, key: AgentKey) -> Mapping[str, Pulse]:
@@ -87,13 +89,16 @@ class Centre:
     async def _keep(self, stop: asyncio.Event) -> None:
         """Look at the clock often, save in batches, forget now and then."""
         loop = asyncio.get_running_loop()
-        save_at, tend_at, forget_at = loop.time() + SAVE_S, loop.time() + TEND_S, loop.time()
+        turn_at, save_at, tend_at, forget_at = (loop.time() + seconds for seconds in (0.0, SAVE_S, TEND_S, 0.0))
         while not stop.is_set():
             self.registry.look()
             await self._tell()
             if loop.time() >= save_at:
                 await self.registry.save()
                 save_at = loop.time() + SAVE_S
+            if loop.time() >= turn_at:
+                await self._ask()
+                turn_at = loop.time() + TURN_S
             if loop.time() >= tend_at and self._desk is not None:
                 self._desk.tend()
                 tend_at = loop.time() + TEND_S
@@ -102,6 +107,12 @@ class Centre:
                 forget_at = loop.time() + FORGET_EVERY_S
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), LOOK_S)
+
+    async def _ask(self) -> None:
+        """What agents are wanted to do: with their next message, or at once where their connection lasts."""
+        orders = self.registry.orders
+        if orders is not None and await orders.turn(self.registry.listening()) and self._desk is not None:
+            self._desk.push()
 
     async def _forget(self) -> None:
         with suppress(TidegateError):

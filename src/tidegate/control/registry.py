@@ -4,14 +4,15 @@ Whatever way an agent reports, it ends here; what it says of itself beyond that 
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from tidegate.control.asking import Orders
 from tidegate.control.attendance import Attendance, Missed
 from tidegate.control.records import Name, Records
 from tidegate.core import liveness
 from tidegate.model.errors import StoreError, TidegateError
-from tidegate.model.heartbeat import Ask, Heartbeat, Listening, Pulse, Reply
+from tidegate.model.heartbeat import Action, Ask, Heartbeat, Listening, Pulse, Reply
 from tidegate.model.record import AgentRecord
 from tidegate.model.release import AgentKey
 from tidegate.ports import Clock, Pulses
@@ -52,6 +53,7 @@ class Registry:
         self._store = store
         self._clock = clock
         self.records = records if records is not None else Records()
+        self.orders: Orders | None = None
         self.attendance = Attendance(self.records, self.pulse)
         self._pulses: dict[AgentKey, dict[str, Pulse]] = {}
         self._allowance: dict[tuple[AgentKey, str], tuple[float, float]] = {}
@@ -77,7 +79,8 @@ class Registry:
         self.attendance.heard(before, pulse)
         unknown = before is None and heartbeat.sequence > 1
         interval = min(max(heartbeat.interval_s, SHORTEST_INTERVAL_S), LONGEST_INTERVAL_S)
-        return Reply(interval, (Ask.REPORT_STATE if unknown else Ask.CONTINUE,), now)
+        asked = () if self.orders is None else self.orders.asked(heartbeat, pulse)
+        return Reply(interval, (Action(Ask.REPORT_STATE if unknown else Ask.CONTINUE), *asked), now)
 
     def _describe(self, name: Name, attributes: Mapping[str, str]) -> None:
         """What a JSON heartbeat says of its place."""
@@ -110,6 +113,10 @@ class Registry:
     def pulse(self, name: Name) -> Pulse | None:
         """What is known of one instance."""
         return self._pulses.get(name[0], {}).get(name[1])
+
+    def pulses(self, key: AgentKey | None) -> Iterable[Pulse]:
+        """What is known of every instance of an agent in an environment, or of all."""
+        return self.pulses_of(key).values() if key else (p for each in self._pulses.values() for p in each.values())
 
     def pulses_of(self, key: AgentKey) -> Mapping[str, Pulse]:
         """What is known of each instance that ever reported, by its name."""

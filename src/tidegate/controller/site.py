@@ -12,7 +12,19 @@ from tidegate.model.intent import Intent
 from tidegate.model.release import AgentKey, Image
 from tidegate.model.workload import Workload
 from tidegate.pipeline.deliver import Tools
-from tidegate.ports import Access, AgentRecords, Audit, Fleets, Journal, LeaseStore, Outbox, Pulses, Store, Switches
+from tidegate.ports import (
+    Access,
+    AgentRecords,
+    Audit,
+    Fleets,
+    Journal,
+    LeaseStore,
+    OrderBook,
+    Outbox,
+    Pulses,
+    Store,
+    Switches,
+)
 
 
 class Books(Protocol):
@@ -37,6 +49,10 @@ class Books(Protocol):
     @property
     def records(self) -> AgentRecords:
         """What agents say of themselves."""
+
+    @property
+    def orders(self) -> OrderBook:
+        """What agents are asked to do."""
 
     @property
     def switches(self) -> Switches:

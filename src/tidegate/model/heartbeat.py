@@ -7,6 +7,7 @@ clock.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from tidegate.model.release import AgentKey
 
@@ -105,6 +106,17 @@ class Ask(StrEnum):
 
     CONTINUE = "continue"
     REPORT_STATE = "report_state"
+    CONFIGURE = "configure"
+    RUN_TASK = "run_task"
+    DRAIN = "drain"
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing that an agent is asked to do, and what it needs for it (plain JSON)."""
+
+    ask: Ask
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,5 +124,5 @@ class Reply:
     """The answer to a heartbeat. `interval_s` is the interval to keep from now on."""
 
     interval_s: float
-    next: tuple[Ask, ...]
+    next: tuple[Action, ...]
     received_at: float

@@ -106,7 +106,7 @@ class _Heartbeats:
 
 
 def _answer(reply: Reply) -> Response:
-    asked = [{"action": ask} for ask in reply.next]
+    asked = [{"action": one.ask, **one.arguments} for one in reply.next]
     body = {"status": "OK", "interval_s": reply.interval_s, "next": asked, "received_at": reply.received_at}
     return JSONResponse(body, headers={"Cache-Control": "no-store"})
 

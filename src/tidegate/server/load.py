@@ -3,9 +3,20 @@
 import asyncio
 from collections.abc import Callable
 
+from tidegate.model.errors import TidegateError
+
 LOOK_S = 0.1
 TOO_LATE_S = 1.0
 """When the loop is this late, agents are told to come back later, until it has caught up."""
+
+
+class OverloadError(TidegateError):
+    """Too much at once; nobody is taken for gone because of it."""
+
+    code = "overload"
+
+    def __init__(self) -> None:
+        super().__init__("too much at once", hint="come back after Retry-After")
 
 
 class Load:

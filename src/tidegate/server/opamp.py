@@ -21,7 +21,7 @@ from tidegate.control.tokens import Bearer
 from tidegate.server.agents import MOST_OPAMP_BYTES, OPAMP_PATH
 from tidegate.server.bodies import BodyError, BodyLimits, read_body
 from tidegate.server.callers import CHALLENGE, CLOSE, Callers
-from tidegate.server.load import Load
+from tidegate.server.load import Load, OverloadError
 from tidegate.server.problems import problem, problem_of
 
 PROTOBUF = "application/x-protobuf"
@@ -56,7 +56,7 @@ class OpampHttp:
             return problem(405, f"here is only POST {OPAMP_PATH}", headers={"Allow": "POST", **CLOSE})
         if self._load.too_much():
             wait = f"{random.uniform(2, 15):.0f}"  # noqa: S311 - so that they do not come back together
-            return problem(503, "too much at once", code="overload", headers={"Retry-After": wait, **CLOSE})
+            return problem_of(503, OverloadError(), {"Retry-After": wait, **CLOSE})
         bearer = self._callers.who(request.headers)
         if bearer is None:
             self._callers.tell(request.scope.get("client"), "without a token of this control centre")

@@ -17,6 +17,7 @@ from tidegate.adapters.store.journal import SqlJournal
 from tidegate.adapters.store.lease import SqlLease
 from tidegate.adapters.store.location import file_of, locate
 from tidegate.adapters.store.migrate import migrate
+from tidegate.adapters.store.orders import SqlOrders
 from tidegate.adapters.store.outbox import SqlOutbox
 from tidegate.adapters.store.pulses import SqlPulses
 from tidegate.adapters.store.records import SqlRecords
@@ -35,6 +36,7 @@ class State:
     lease: SqlLease
     pulses: SqlPulses
     records: SqlRecords
+    orders: SqlOrders
     switches: SqlSwitches
     outbox: SqlOutbox
     fleets: SqlFleets
@@ -80,6 +82,7 @@ def _open(location: str) -> State:
         lease,
         SqlPulses(database),
         SqlRecords(database),
+        SqlOrders(database),
         SqlSwitches(database),
         SqlOutbox(database),
         SqlFleets(database, reserve),

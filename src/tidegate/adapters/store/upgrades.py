@@ -28,6 +28,8 @@ class Kind(StrEnum):
     FLEET = "fleet"
     ACCESS = "access"
     RECORD = "record"
+    ORDER = "order"
+    RUN = "run"
 
 
 DOCUMENT_VERSION = 1

@@ -6,8 +6,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol as Shape
 
+from tidegate.control.asking import Orders
 from tidegate.control.opamp.decoding import Report, decode
-from tidegate.control.opamp.encoding import Answer, ConfigOffer, ConnectionOffer, Flag, encode
+from tidegate.control.opamp.encoding import Answer, ConfigOffer, ConnectionOffer, Content, Flag, encode
 from tidegate.control.opamp.session import DEFAULT_INTERVAL_S, Heard, Moment, Session, hear, resumed
 from tidegate.control.opamp.uids import Line, Uids, Whose
 from tidegate.control.records import Name
@@ -37,6 +38,25 @@ class Wishes(Shape):
 
     def restart(self, record: AgentRecord) -> bool:
         """Whether it should start again; it is said once."""
+
+
+class OpampOrders:
+    """Orders, as far as OpAMP can say them."""
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+
+    def config(self, record: AgentRecord) -> ConfigOffer | None:
+        """The configuration that is in force for it."""
+        work = self._orders.config(record)
+        if work is None:
+            return None
+        files = {name: Content(file.text.encode(), file.content_type) for name, file in work.files.items()}
+        return ConfigOffer(bytes.fromhex(work.digest), files)
+
+    def restart(self, record: AgentRecord) -> bool:
+        """Once for each order."""
+        return self._orders.restart(record)
 
 
 class NoWishes:
