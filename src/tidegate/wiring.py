@@ -109,7 +109,7 @@ class Toolbox:
         options = DockerOptions(
             subnet=self.environ.get("TIDEGATE_SUBNET", ""),
             heartbeat_url=f"http://{{gateway}}:{port}" if port else "",
-            token_for=lambda instance: self._tokens().of_instance(instance),
+            token_for=lambda instance: self.agent_tokens().of_instance(instance),
         )
         secrets = Secrets(folder, self.environ)
         platform = DockerPlatform(Engine(url), secrets, options)
@@ -157,14 +157,14 @@ class Toolbox:
             from tidegate.server.listener import Listener
 
             ports = (port, opamp) if opamp else (port,)
-            await Listener(self._tokens, network, ports, centre.open_desk).run(registry, stop)
+            await Listener(self.agent_tokens, network, ports, centre.open_desk).run(registry, stop)
 
         registry = Registry(books.pulses, WallClock(), Records(books.records))
         registry.orders = Orders(books.orders, registry.records, registry)
         centre = Centre(registry, listen, books.journal)
         return centre
 
-    def _tokens(self) -> "Tokens":
+    def agent_tokens(self) -> "Tokens":
         """What agents authenticate with; the key lies beside the state, and is made when it is first needed."""
         from tidegate.adapters.store.location import file_of, locate
         from tidegate.control.tokens import Tokens

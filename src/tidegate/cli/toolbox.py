@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from tidegate.control.tokens import Tokens
     from asyncio import Event
     from pathlib import Path
 
@@ -52,6 +53,9 @@ class Toolbox(Protocol):
 
     def location(self) -> str:
         """Where the state is, for a person."""
+
+    def agent_tokens(self) -> "Tokens":
+        """What agents authenticate with. Raises TokenKeyError."""
 
     async def books(self) -> "Books":
         """Open the state. Raises StoreError."""

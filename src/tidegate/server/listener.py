@@ -70,15 +70,16 @@ class Listener:
         app = agents_app(registry, tokens, load, lambda: self.desk(registry, tokens))
         measuring = asyncio.create_task(load.run())
         AgentConnection.most = room_for_connections()
-        address = None
+        address, sure = None, self.network is None
         try:
             while not stop.is_set():
                 if self.network is not None:
-                    address = await self._network_address(address)
+                    address, sure = await self._network_address(address)
                 hosts = {LOOPBACK, *self.others} | ({address} if address else set())
                 wanted = {(host, port) for host in hosts for port in self.ports}
                 await self._serve(app, wanted)
-                heard = (LOOPBACK if self.network is None else address, self.ports[0]) in self._servers
+                # Where there is no network of ours, nobody reports by it. Where nobody can say, somebody may try to.
+                heard = (address or LOOPBACK, self.ports[0]) in self._servers and (sure or address is not None)
                 registry.open() if heard else registry.shut()
                 steady = heard and wanted == set(self._servers)
                 with suppress(TimeoutError):
@@ -89,13 +90,13 @@ class Listener:
             for place in list(self._servers):
                 await self._servers.pop(place).close()
 
-    async def _network_address(self, known: str | None) -> str | None:
-        """An engine that does not answer takes no address away."""
+    async def _network_address(self, known: str | None) -> tuple[str | None, bool]:
+        """The address, and whether that is sure. An engine that does not answer takes none away."""
         assert self.network is not None
         try:
-            return await self.network()
+            return await self.network(), True
         except TidegateError:
-            return known
+            return known, False
 
     async def _serve(self, app: object, wanted: set[Place]) -> None:
         for place in [place for place, served in self._servers.items() if place not in wanted or served.task.done()]:
