@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from tidegate.control.tokens import Tokens
     from asyncio import Event
     from pathlib import Path
 
+    from tidegate.control.tokens import Tokens
     from tidegate.controller.loop import Ports
     from tidegate.controller.site import Books, Site
     from tidegate.model.door import Door

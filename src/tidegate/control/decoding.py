@@ -59,6 +59,14 @@ def decode(body: bytes) -> Heartbeat:
     )
 
 
+def decode_enrolment(body: bytes) -> str:
+    """The instance that wants a credential. Raises BadHeartbeatError."""
+    plain = _parse(body)
+    if not isinstance(plain, dict):
+        raise BadHeartbeatError("", "expected a JSON object")
+    return _name(plain, "instance")
+
+
 def _parse(body: bytes) -> Any:
     try:
         text = body.decode()

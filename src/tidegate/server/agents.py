@@ -11,7 +11,7 @@ from starlette.routing import Route, WebSocketRoute
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from tidegate.control.decoding import BadHeartbeatError, decode
+from tidegate.control.decoding import BadHeartbeatError, decode, decode_enrolment
 from tidegate.control.registry import Registry, TooManyError
 from tidegate.control.tokens import Grant, Tokens
 from tidegate.model.heartbeat import Reply
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from tidegate.server.opamp import OpampHttp, OpampWebSocket
 
 PATH = "/v1/agents/heartbeat"
+ENROL_PATH = "/v1/agents/enrol"
 OPAMP_PATH = "/v1/opamp"
 MOST_BYTES = 64 * 1024
 MOST_OPAMP_BYTES = 1 << 20
@@ -37,11 +38,12 @@ MakeDesk = Callable[[], "Desk"]
 def agents_app(registry: Registry, tokens: Tokens, load: Load, desk: MakeDesk) -> Starlette:
     """The application. It authenticates before it reads a body, and answers every error with problem+json."""
     callers = Callers(tokens)
-    heartbeats = _Heartbeats(registry, callers)
+    heartbeats = _Heartbeats(registry, callers, tokens)
     opamp = _Opamp(callers, load, desk)
     app = Starlette(
         routes=[
             Route(PATH, heartbeats.post, methods=["POST"]),
+            Route(ENROL_PATH, heartbeats.enrol, methods=["POST"]),
             Route(OPAMP_PATH, opamp),
             WebSocketRoute(OPAMP_PATH, opamp.connect),
         ],
@@ -78,9 +80,26 @@ class _Opamp:
 
 
 class _Heartbeats:
-    def __init__(self, registry: Registry, callers: Callers) -> None:
+    def __init__(self, registry: Registry, callers: Callers, tokens: Tokens) -> None:
         self._registry = registry
         self._callers = callers
+        self._tokens = tokens
+
+    async def enrol(self, request: Request) -> Response:
+        """A credential of its own for an instance that shows an enrolment token."""
+        bearer = self._callers.who(request.headers)
+        if bearer is None or bearer.grant is not Grant.ENROLMENT:
+            self._callers.tell(request.scope.get("client"), "without a token to enrol with")
+            detail = "an enrolment token is needed that has not run out: tidegate agents enrol makes one"
+            return problem(401, detail, headers={**CHALLENGE, **CLOSE})
+        try:
+            instance = decode_enrolment(await read_body(request, LIMITS))
+        except BodyError as error:
+            return problem_of(error.status, error, dict(CLOSE))
+        except BadHeartbeatError as error:
+            return problem_of(422 if error.understood else 400, error, field=error.field)
+        body = {"status": "OK", "token": self._tokens.credential(bearer.key, instance)}
+        return JSONResponse(body, headers={"Cache-Control": "no-store"})
 
     async def post(self, request: Request) -> Response:
         """One heartbeat."""
@@ -113,7 +132,7 @@ def _answer(reply: Reply) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    detail = f"here are only POST {PATH} and {OPAMP_PATH}"
+    detail = f"here are only POST {PATH}, {ENROL_PATH} and {OPAMP_PATH}"
     return problem(error.status_code, detail, headers={**(error.headers or {}), **CLOSE})
 
 
