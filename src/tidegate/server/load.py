@@ -6,7 +6,7 @@ from collections.abc import Callable
 from tidegate.model.errors import TidegateError
 
 LOOK_S = 0.1
-TOO_LATE_S = 1.0
+TOO_LATE_S = 3.0
 """When the loop is this late, agents are told to come back later, until it has caught up."""
 
 
