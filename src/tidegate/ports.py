@@ -219,6 +219,9 @@ class Pulses(Protocol):
     async def pulses(self, key: AgentKey | None) -> list[Pulse]:
         """The latest pulse of each instance, by name; of every agent when `key` is None."""
 
+    async def reporting(self) -> tuple[AgentKey, ...]:
+        """Every agent in every environment of which an instance reported."""
+
     async def last_listening(self) -> Listening:
         """As saved last; nobody listens (at 0) where nothing was ever saved."""
 

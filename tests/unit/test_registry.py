@@ -42,6 +42,9 @@ class Memory:
     async def pulses(self, key: AgentKey | None) -> list[Pulse]:
         return list(self.kept.values())
 
+    async def reporting(self) -> tuple[AgentKey, ...]:
+        return tuple({pulse.key for pulse in self.kept.values()})
+
     async def last_listening(self) -> Listening:
         return self.heard
 

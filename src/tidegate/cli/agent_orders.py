@@ -63,20 +63,9 @@ def task(
     as_json: options.Json = False,
 ) -> None:
     """Hand a task to agents, at once or on a schedule: each time at most once an instance, with a deadline."""
-    import json
-    import time
-
-    from tidegate.core.orders import checked
-    from tidegate.model.errors import UsageError
     from tidegate.model.order import RunTask
 
-    try:
-        given = json.loads(arguments)
-    except ValueError:
-        given = None
-    if not isinstance(given, dict):
-        raise UsageError(f"--arguments {arguments[:50]} is no JSON object", hint="""as in --arguments '{"days": 3}'""")
-    work = checked(RunTask(name, json.dumps(given), cron, zone, deadline), time.time())
+    work = RunTask(name, arguments, cron, zone, deadline)
     _give(ctx, _selector(agent, environment, instance, label), work, Who(by, reason), as_json)
 
 
@@ -135,19 +124,21 @@ def orders(
 def withdraw(
     ctx: typer.Context,
     order: Annotated[str, typer.Argument(help="Its id.", metavar="ORDER")],
+    reason: options.Reason = "",
+    by: options.By = "",
 ) -> None:
     """Take an order back: nothing is handed out for it any more. What agents have begun or applied stays."""
     import time
 
     from tidegate.cli.desk import perform
     from tidegate.cli.output import Output
-    from tidegate.model.errors import NotFoundError
+    from tidegate.controller.ordering import withdraw as take_back
+    from tidegate.model.audit import Act
 
     async def work() -> int:
         books = await ctx.obj.books()
         try:
-            if not await books.orders.end_order(order, time.time()):
-                raise NotFoundError(f"there is no open order {order}", hint="tidegate agents orders lists them")
+            await take_back(books, order, Act(time.time(), Who(by).name, "withdraw", order, reason))
         finally:
             await books.close()
         Output().message(f"{order} is withdrawn")
@@ -163,14 +154,15 @@ def _give(ctx: typer.Context, selector: "Selector", work: "Work", who: Who, as_j
 
     from tidegate.cli.desk import perform
     from tidegate.cli.output import Output
+    from tidegate.controller.ordering import give
     from tidegate.model.order import Order
 
     order = Order(f"o{secrets.token_hex(4)}", selector, work, time.time(), who.name, who.reason)
 
-    async def give() -> int:
+    async def ask() -> int:
         output, books = Output(as_json), await ctx.obj.books()
         try:
-            await books.orders.add_order(order)
+            await give(books, order, "command line")
         finally:
             await books.close()
         if as_json:
@@ -180,22 +172,16 @@ def _give(ctx: typer.Context, selector: "Selector", work: "Work", who: Who, as_j
             output.message(f"asked of {selector}; tidegate agents orders {order.id} shows what becomes of it")
         return 0
 
-    perform(give())
+    perform(ask())
 
 
 def _selector(agent: str, environment: str, instance: str, label: list[str] | None) -> "Selector":
-    """Whom it is for. Everybody must be said: nobody restarts a fleet by leaving out an option."""
-    from tidegate.model.errors import UsageError
     from tidegate.model.order import Selector
 
-    labels = options.labels(label)
-    if not (agent or instance or labels):
-        raise UsageError("whom is it for?", hint="--agent NAME, --instance NAME or --label NAME=VALUE say it")
-    return Selector(agent, environment, instance, labels)
+    return Selector(agent, environment, instance, options.labels(label))
 
 
 TYPES = {".yaml": "text/yaml", ".yml": "text/yaml", ".json": "application/json", ".toml": "application/toml"}
-MOST_BYTES = 512 * 1024
 
 
 def _read(path: Path) -> tuple[str, str]:
@@ -207,6 +193,4 @@ def _read(path: Path) -> tuple[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         raise UsageError(f"{path} cannot be read: {why}") from None
-    if len(text.encode()) > MOST_BYTES:
-        raise UsageError(f"{path} has more than {MOST_BYTES} bytes", hint="agents refuse messages of more than 1 MiB")
     return text, TYPES.get(path.suffix, "text/plain")

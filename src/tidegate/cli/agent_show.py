@@ -29,13 +29,14 @@ async def _show(ctx: typer.Context, instance: str, config: bool, as_json: bool) 
     from dataclasses import asdict
 
     from tidegate.cli.output import Output
-    from tidegate.cli.rosters import read_rosters
+    from tidegate.controller.rosters import read_rosters
     from tidegate.model.errors import ConflictError, NotFoundError
     from tidegate.views.record import record_lines
+    from tidegate.views.roster import as_of
 
     output, books = Output(as_json), await ctx.obj.books()
     try:
-        _, found = await read_rosters(books, ("", ""), time.time())
+        found = await read_rosters(books, as_of(await books.pulses.last_listening(), time.time()))
         records = {(one.key, one.instance): one for one in await books.records.records(None)}
         rows = [
             (state.key, row)

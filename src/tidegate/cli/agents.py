@@ -59,19 +59,20 @@ async def _agents(ctx: typer.Context, whose: tuple[str, str], wanted: "Filter", 
     from dataclasses import asdict
 
     from tidegate.cli.output import Output
-    from tidegate.cli.rosters import read_rosters
     from tidegate.cli.toolbox import Toolbox
+    from tidegate.controller.rosters import read_rosters
     from tidegate.core.roster import Filter
     from tidegate.views.agents import agent_lines, agent_row
     from tidegate.views.lines import line
-    from tidegate.views.roster import listening_line, roster_lines
+    from tidegate.views.roster import as_of, listening_line, roster_lines
 
     toolbox: Toolbox = ctx.obj
     output = Output(as_json)
     books = await toolbox.books()
     try:
         now = time.time()
-        listening, found = await read_rosters(books, whose, now)
+        listening = as_of(await books.pulses.last_listening(), now)
+        found = await read_rosters(books, listening, whose)
     finally:
         await books.close()
     chosen = [(state, tuple(row for row in rows if wanted.takes(row))) for state, rows in found]

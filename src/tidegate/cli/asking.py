@@ -3,11 +3,12 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from tidegate.cli.desk import Desk
-from tidegate.cli.fleet import ask_fleet, for_fleet, is_fleet
+from tidegate.cli.desk import Desk, order_of
+from tidegate.cli.fleet import ask_fleet, is_fleet
 from tidegate.cli.follow import Ending, Follower, Goal, Progress, Result
 from tidegate.cli.options import Who
 from tidegate.cli.screen import Screen
+from tidegate.controller.releases import for_hosts
 from tidegate.controller.site import Site
 from tidegate.core import notices
 from tidegate.core.transitions import TONES
@@ -40,7 +41,9 @@ async def ask_rollout(desk: Desk, site: Site, action: Action | None, asking: Ask
     is given and not waited for.
     """
     if await is_fleet(desk):
-        return await ask_fleet(desk, site, for_fleet(desk, action) if isinstance(action, Deploy) else action, asking)
+        return await ask_fleet(
+            desk, site, for_hosts(order_of(desk, site), action) if isinstance(action, Deploy) else action, asking
+        )
     word = isinstance(action, Promote | Resume | Approve)
 
     def goal(progress: Progress) -> bool:

@@ -52,9 +52,9 @@ async def _deliver(
     ctx: typer.Context, where: Where, commit: str, dry_run: bool, asking: "Asking", as_json: bool
 ) -> int:
     from tidegate.cli.asking import ask_rollout
-    from tidegate.cli.desk import open_desk
+    from tidegate.cli.desk import open_desk, order_of
     from tidegate.cli.output import Output
-    from tidegate.cli.releases import action_of
+    from tidegate.controller.releases import action_of
     from tidegate.pipeline import deliver as pipeline
 
     async with open_desk(ctx.obj, where, Output(as_json)) as desk, desk.site() as site:
@@ -65,7 +65,7 @@ async def _deliver(
         async with _looking(desk, site):
             what = await pipeline.plan(spec, desk.key, commit, tools.source)
             release = await pipeline.make(spec, what, asking.who.name, tools, lambda event: _tell(desk, event))
-        return await ask_rollout(desk, site, action_of(desk, release), asking)
+        return await ask_rollout(desk, site, action_of(order_of(desk, site), release), asking)
 
 
 @asynccontextmanager

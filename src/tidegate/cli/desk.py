@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -18,6 +18,9 @@ from tidegate.model.errors import NotFoundError, SpecError, UsageError
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState
 from tidegate.model.spec import Environment, Spec
+
+if TYPE_CHECKING:
+    from tidegate.controller.releases import Order
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,13 @@ class Desk:
         if self.target.spec is None:
             raise UsageError(f"there is no {FILE} here or above", hint="-f PATH names it; tidegate init writes one")
         return self.target.spec
+
+
+def order_of(desk: Desk, site: Site) -> "Order":
+    """What a deployment goes by. Raises UsageError where there is no spec."""
+    from tidegate.controller.releases import Order
+
+    return Order(desk.key, desk.spec(), desk.target.environment, desk.books, site, desk.output.message)
 
 
 @asynccontextmanager

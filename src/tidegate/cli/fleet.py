@@ -14,7 +14,6 @@ from tidegate.model.intent import (
     Abort,
     Action,
     Answer,
-    Deploy,
     DeployFleet,
     Intent,
     Pause,
@@ -50,12 +49,6 @@ async def fleet_state(desk: "Desk") -> FleetState:
     if state is None:
         raise NotFoundError(f"{desk.key}: nothing was ever deployed", hint="tidegate deploy RELEASE begins")
     return state
-
-
-def for_fleet(desk: "Desk", action: Deploy) -> Deploy | DeployFleet:
-    """The intent that deploys to the environment: to its hosts in waves, where it has any."""
-    hosts = desk.target.environment.hosts
-    return DeployFleet(action, desk.spec().waves, hosts) if hosts and not desk.key.host else action
 
 
 async def status_of_fleet(desk: "Desk", now: float) -> FleetStatus:

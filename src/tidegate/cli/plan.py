@@ -77,11 +77,12 @@ async def _plan(ctx: typer.Context, where: Where, name: str, as_json: bool) -> i
 
 async def _action(desk: "Desk", site: "Site", name: str) -> "Deploy | None":
     """What `deploy` would ask for. Nothing while a rollout is under way and nothing was named."""
-    from tidegate.cli.releases import deploy_action
+    from tidegate.cli.desk import order_of
+    from tidegate.controller.releases import deploy_action
 
     state = await desk.books.store.load(desk.key)
     if not name and (desk.target.spec is None or (state is not None and state.active is not None)):
         return None
     if not name and state is None and not desk.spec().workload.image:
         return None
-    return await deploy_action(desk, site, name, Who())
+    return await deploy_action(order_of(desk, site), name, Who().name)

@@ -56,10 +56,15 @@ def serve(
 
     One decides at a time: while another controller does, this one stands by and takes over when it ends.
     """
+    import os
+
     from tidegate.cli.desk import perform
     from tidegate.cli.logfmt import log_to_stderr
     from tidegate.model.door import Door, check, parse_address
+    from tidegate.model.errors import UsageError
 
+    if os.environ.get("TIDEGATE_URL"):
+        raise UsageError("this is to be a server, and TIDEGATE_URL names another one", hint="unset TIDEGATE_URL")
     door = None
     if listen != "off":
         door = check(Door(*parse_address(listen), certificate, key, open_door, plain, rate))

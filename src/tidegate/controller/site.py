@@ -131,6 +131,9 @@ class Site(Protocol):
     async def preview(self, key: AgentKey, intents: tuple[Intent, ...] = (), probes_s: float = 0.0) -> Preview:
         """One dry turn, as if these intents were asked too (controller.preview)."""
 
+    async def backups(self, key: AgentKey, backup: str = "", volumes: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The backups on this host, or what was written since one (controller.backups)."""
+
     async def forget_network(self) -> None:
         """Remove the network of the agents, unless somebody still uses it."""
 

@@ -26,6 +26,8 @@ class SqlAccess:
         def work(connection: Connection) -> None:
             if any(one.name == token.name and one.holds(token.created_at) for one in _all(connection)):
                 raise ConflictError(f"there is a token {token.name} already", hint="revoke it, or take another name")
+            if _find(connection, token.id) is not None:
+                raise ConflictError(f"there is a token with the id {token.id} already")
             connection.execute(insert(table), {"id": token.id, **documents.columns(token)})
             add_act(connection, act)
 

@@ -46,6 +46,12 @@ class SqlPulses:
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [documents.value(Kind.PULSE, Pulse, row.version, row.document) for row in rows]
 
+    async def reporting(self) -> tuple[AgentKey, ...]:
+        """Every agent in every environment of which an instance reported, sorted."""
+        query = select(table.c.agent, table.c.environment).distinct().order_by(table.c.agent, table.c.environment)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return tuple(AgentKey(row.agent, row.environment) for row in rows)
+
     async def last_listening(self) -> Listening:
         """As saved last; nobody listens (at 0) where nothing was ever saved."""
         query = select(listening_table.c.since, listening_table.c.at).where(listening_table.c.name == AGENTS)

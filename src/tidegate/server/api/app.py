@@ -4,7 +4,21 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.types import ASGIApp
 
-from tidegate.server.api import audit, failures, health, tokens
+from tidegate.server.api import (
+    agents,
+    audit,
+    failures,
+    health,
+    hosts,
+    intents,
+    jobs,
+    journal,
+    orders,
+    releases,
+    switches,
+    tokens,
+    verbs,
+)
 from tidegate.server.api.gate import PUBLIC, Gate
 from tidegate.server.api.parts import Api, right_of
 
@@ -13,8 +27,11 @@ ABOUT = """Closed-loop delivery of containerised agents.
 Every error is problem+json (RFC 9457). Every answer has an X-Request-Id. What takes long answers 202 with a Location.
 """
 
-RESOURCES: tuple[APIRouter, ...] = (health.router, tokens.router, audit.router)
-"""Add a resource's router here; its routes declare the right that they need (parts.py)."""
+RESOURCES: tuple[APIRouter, ...] = tuple(
+    one.router
+    for one in (health, agents, verbs, releases, intents, journal, orders, hosts, jobs, switches, tokens, audit)
+)
+"""Add a resource here; its routes declare the right that they need (parts.py)."""
 
 
 def compose(api: Api) -> ASGIApp:
@@ -29,6 +46,7 @@ def compose(api: Api) -> ASGIApp:
         redirect_slashes=False,
     )
     app.state.api = api
+    app.state.jobs = jobs.Jobs()
     failures.install(app)
     for router in RESOURCES:
         app.include_router(router)

@@ -138,7 +138,8 @@ class Gate:
             "status": status,
             "ms": f"{took * 1000:.1f}",
         }
-        level = logging.DEBUG if status < 400 and passage.method in ("GET", "HEAD") else logging.INFO
+        calm = passage.method in ("GET", "HEAD") and (status < 400 or status == 404)
+        level = logging.DEBUG if calm else logging.INFO
         log.log(level, "%s %d", route, status, extra={"fields": fields})
 
 

@@ -20,3 +20,9 @@ class Measures:
             "tidegate_http_refused_total", "Requests refused before any route.", ["why"], registry=self.registry
         )
         self.streams = Gauge("tidegate_http_streams", "Event streams that are open.", registry=self.registry)
+        self.open_streams = 0
+
+    def stream(self, change: int) -> None:
+        """An event stream began (+1) or ended (-1)."""
+        self.open_streams += change
+        self.streams.set(self.open_streams)

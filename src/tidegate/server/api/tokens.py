@@ -1,5 +1,6 @@
 """/v1/tokens: who may use this API. For administrators."""
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
@@ -7,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from tidegate.core import tokens
 from tidegate.model.access import Role, new_secret
-from tidegate.model.errors import NotFoundError
+from tidegate.model.errors import NotFoundError, UsageError
 from tidegate.server.api.parts import NAME, Administrator, Application
 from tidegate.views.access import token_data
 
@@ -17,7 +18,10 @@ Identity = Annotated[str, Path(pattern=r"^[0-9a-f]{12}$", description="The token
 
 
 class NewToken(BaseModel):
-    """What a token is to be. `seconds` is its life."""
+    """What a token is to be. `seconds` is its life.
+
+    Whoever made the secret elsewhere gives the public id and the SHA-256 of the token, and the server never sees it.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,6 +31,8 @@ class NewToken(BaseModel):
     agent: str = Field("", pattern=rf"^$|{NAME}")
     environment: str = Field("", pattern=rf"^$|{NAME}")
     reason: str = Field("", max_length=1000)
+    id: str = Field("", pattern=r"^$|^[0-9a-f]{12}$")
+    digest: str = Field("", pattern=r"^$|^[0-9a-f]{64}$")
 
 
 @router.get("")
@@ -38,12 +44,16 @@ async def listing(api: Application, caller: Administrator) -> list[dict[str, Any
 
 @router.post("", status_code=201)
 async def create(api: Application, caller: Administrator, body: NewToken) -> dict[str, Any]:
-    """Make a token. `token` in the answer is shown this once."""
+    """Make a token. `token` in the answer is shown this once; absent where the digest was given."""
+    if bool(body.id) != bool(body.digest):
+        raise UsageError("id and digest go together", hint="give both, or neither")
     secret, now = new_secret(), api.now()
     wanted = tokens.Wanted(body.name, body.role, body.seconds, body.agent, body.environment)
     token = tokens.make(wanted, secret, caller.name, now)
+    if body.digest:
+        token = replace(token, id=body.id, digest=body.digest)
     await api.books.access.add(token, tokens.made(token, body.reason, caller.token.id))
-    return {**token_data(token, now), "token": secret[1]}
+    return token_data(token, now) if body.digest else {**token_data(token, now), "token": secret[1]}
 
 
 @router.delete("/{token}", status_code=204)
