@@ -3,13 +3,16 @@
 import asyncio
 import gzip
 import http.client
+import ssl
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from tests.certificates import Authority
 from tests.property.test_opamp_decoding import described
 from tests.unit.test_listener import KEY, TOKENS, Running, free_port, until
 from tests.unit.test_registry import Memory
@@ -26,6 +29,7 @@ from tidegate.model.record import AgentRecord, Capability, Protocol
 from tidegate.model.release import AgentKey
 from tidegate.server.agents import MOST_OPAMP_BYTES, OPAMP_PATH
 from tidegate.server.listener import LOOPBACK, Listener
+from tidegate.server.serving import Tls
 
 UID, OTHER = bytes(range(16)), bytes(range(16, 32))
 BEARER = f"Bearer {TOKENS.make(KEY)}"
@@ -377,6 +381,24 @@ async def test_who_reports_no_heartbeats_is_there_while_its_connection_is(opamp:
         pulse = opamp.registry.pulses_of(KEY)["mailer-1"]
         assert pulse.last_at > before
         assert pulse.runs == 1
+
+
+async def test_another_address_is_served_with_tls(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    authority = Authority(tmp_path / "authority")
+    files = authority.server("127.0.0.2")
+    port, registry, stop = free_port(), Registry(Memory(), WallClock()), asyncio.Event()
+    tls = Tls(files.certificate, files.key)
+    listener = Listener(lambda: TOKENS, ports=(port,), others=("127.0.0.2",), tls=tls)
+    task = asyncio.create_task(listener.run(registry, stop))
+    await until(lambda: f"listening for heartbeats on https://127.0.0.2:{port}" in caplog.text)
+    trusted = ssl.create_default_context(cafile=str(authority.ca))
+    url = f"wss://127.0.0.2:{port}{OPAMP_PATH}"
+    async with connect(url, ssl=trusted, additional_headers={"Authorization": BEARER}) as line:
+        assert (await say(line, full(0))).instance_uid == UID
+    assert "in the clear" not in caplog.text
+    stop.set()
+    await asyncio.wait_for(task, 10)
 
 
 def test_conversations_go_on_with_another_desk() -> None:

@@ -1,4 +1,4 @@
-"""Where agents are heard: on the address of our own network, and on loopback. Nothing listens wider.
+"""Where agents are heard: on the address of our own network, and on loopback. Wider only where that was asked for.
 
 The network may come and go, its address may change, and its port may be held by a controller that is about to end: the
 listener looks again and again, says once what keeps it, and listens as soon as it can.
@@ -19,7 +19,7 @@ from tidegate.server.agent_connections import AgentConnection, room_for_connecti
 from tidegate.server.agents import MOST_OPAMP_BYTES as MOST_BYTES
 from tidegate.server.agents import agents_app
 from tidegate.server.load import Load
-from tidegate.server.serving import Served, bind
+from tidegate.server.serving import Served, Tls, bind
 
 PORTS = (4319, 4320)
 """The heartbeat's port, and the one that OpAMP's clients look for."""
@@ -53,7 +53,8 @@ class Listener:
     """Listens while `run` runs. `network` None: only what runs beside it can report.
 
     `tokens` is called when it begins, `desk` with the first OpAMP message: commands that only look need neither. Every
-    route is there on every port; OpAMP's clients look for theirs on a port of its own. `others`: further addresses.
+    route is there on every port; OpAMP's clients look for theirs on a port of its own. `others`: further addresses,
+    with TLS where there are files.
     """
 
     tokens: Callable[[], Tokens]
@@ -61,11 +62,14 @@ class Listener:
     ports: tuple[int, ...] = PORTS
     desk: Callable[[Registry, Tokens], "Desk"] = plain_desk
     others: tuple[str, ...] = ()
+    tls: Tls | None = None
     _servers: dict[Place, Served] = field(default_factory=dict)
     _told: dict[Place, str] = field(default_factory=dict)
 
     async def run(self, registry: Registry, stop: asyncio.Event) -> None:
         """Until told to stop. The registry is open exactly while agents can reach us."""
+        if self.others and self.tls is None:
+            log.warning("agents' tokens cross the network in the clear to %s", ", ".join(self.others))
         tokens, load = self.tokens(), Load(registry.deafened)
         app = agents_app(registry, tokens, load, lambda: self.desk(registry, tokens))
         measuring = asyncio.create_task(load.run())
@@ -103,13 +107,14 @@ class Listener:
             await self._servers.pop(place).close()
         for host, port in sorted(wanted - set(self._servers)):
             try:
-                bound = bind(host, port)
-                self._servers[host, port] = Served(app, bound, AgentConnection, most_message=MOST_BYTES)
+                tls = self.tls if host in self.others else None
+                served = Served(app, bind(host, port), AgentConnection, tls, most_message=MOST_BYTES)
+                self._servers[host, port] = served
             except OSError as error:
                 self._tell((host, port), error)
             else:
                 self._told.pop((host, port), None)
-                log.info("listening for heartbeats on http://%s:%d", host, port)
+                log.info("listening for heartbeats on %s://%s:%d", "https" if tls else "http", host, port)
 
     def _tell(self, place: Place, error: OSError) -> None:
         if error.errno == errno.EADDRNOTAVAIL:

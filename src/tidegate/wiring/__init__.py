@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tidegate.ports import Fleets, Journal, Store
     from tidegate.server.api.running import ApiServer
     from tidegate.server.listener import NetworkAddress
+    from tidegate.server.serving import Tls
 
 
 def main() -> None:
@@ -166,7 +167,8 @@ class Toolbox:
             from tidegate.server.listener import Listener
 
             ports = (port, opamp) if opamp else (port,)
-            await Listener(self.agent_tokens, network, ports, centre.open_desk).run(registry, stop)
+            others, tls = agents_door(self.environ)
+            await Listener(self.agent_tokens, network, ports, centre.open_desk, others, tls).run(registry, stop)
 
         registry = Registry(books.pulses, WallClock(), Records(books.records))
         registry.orders = Orders(books.orders, registry.records, registry)
@@ -423,6 +425,23 @@ def port_of(environ: Mapping[str, str], name: str, default: int) -> int:
     if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 65536:
         raise UsageError(f"{name} is {text[:20]!r}", hint="a port from 1 to 65535, or off")
     return int(text)
+
+
+def agents_door(environ: Mapping[str, str]) -> "tuple[tuple[str, ...], Tls | None]":
+    """Further addresses that agents reach us by, and TLS for them. Raises UsageError."""
+    from tidegate.model.errors import UsageError
+    from tidegate.server.serving import Tls
+
+    listed = environ.get("TIDEGATE_AGENTS_LISTEN", "")
+    others = tuple(text.strip() for text in listed.split(",") if text.strip())
+    names = ("TIDEGATE_AGENTS_CERTIFICATE", "TIDEGATE_AGENTS_KEY")
+    files = [Path(environ[name]) for name in names if environ.get(name)]
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"{file} is not there", hint=f"{' and '.join(names)} name PEM files")
+    if len(files) == 1:
+        raise UsageError("TLS for agents needs a certificate and its key", hint=f"set {' and '.join(names)}")
+    return others, Tls(*files) if files else None
 
 
 def endpoint(environment: "Environment | None", environ: Mapping[str, str]) -> str:
