@@ -1,4 +1,4 @@
-"""What can become of an agent on a real engine, each told apart: killed, frozen, cut off, its clock set, its centre away.
+"""What can become of an agent on a real engine, each told apart: killed, frozen, cut off, its clock set, no centre.
 
 Everything of Tidegate's runs as processes on the engine's host, as in test_heartbeats.py.
 """

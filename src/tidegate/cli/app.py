@@ -29,6 +29,7 @@ from tidegate.cli import (
     serve,
     simulate,
     spec,
+    stages,
     status,
     token,
 )
@@ -42,6 +43,7 @@ INTERRUPTED = 130
 ABOUT = "Closed-loop delivery of containerised agents: a release flows on while the evidence is good."
 NOUNS = (
     deliver,
+    stages,
     deploy,
     rollout,
     gates,

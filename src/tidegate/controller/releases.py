@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from tidegate.controller.site import Books, Site
-from tidegate.core.overlay import overlaid
+from tidegate.core.deploying import deployment
 from tidegate.core.releasing import make_release, reconfigure
 from tidegate.model.errors import NotFoundError, UsageError
 from tidegate.model.intent import Deploy, DeployFleet
@@ -46,21 +46,12 @@ async def deploy_action(order: Order, name: str, by: str, on: Insisting = PLAINL
 
 def action_of(order: Order, release: Release, on: Insisting = PLAINLY) -> Deploy:
     """The intent that deploys a release as the spec says: overlay, strategy, analysis, rollback, policy."""
-    spec, environment = order.spec, order.environment
-    workload = overlaid(release, spec.workload, environment.workload)
-    policy = environment.policy
-    return Deploy(
-        release,
-        workload,
-        spec.strategy,
-        spec.analysis,
-        spec.rollback,
-        policy,
-        automatic=on.automatic,
+    made = deployment(order.spec, order.environment, release, automatic=on.automatic)
+    return replace(
+        made,
         override_quarantine=on.quarantine,
         override_freeze=on.freeze,
         lock_epoch=on.lock,
-        hooks=spec.hooks,
         accept_breaking=on.breaking,
     )
 

@@ -11,17 +11,18 @@ from tidegate.controller.preview import Preview
 from tidegate.model.intent import Intent
 from tidegate.model.release import AgentKey, Image
 from tidegate.model.workload import Workload
-from tidegate.pipeline.deliver import Tools
 from tidegate.ports import (
     Access,
     AgentRecords,
     Audit,
+    Deliveries,
     Fleets,
     Journal,
     LeaseStore,
     OrderBook,
     Outbox,
     Pulses,
+    SourceControl,
     Store,
     Switches,
 )
@@ -65,6 +66,10 @@ class Books(Protocol):
     @property
     def fleets(self) -> Fleets:
         """Fleets and where they stand."""
+
+    @property
+    def deliveries(self) -> Deliveries:
+        """Deliveries and their evidence."""
 
     @property
     def audit(self) -> Audit:
@@ -143,8 +148,8 @@ class Site(Protocol):
     async def image(self, reference: str) -> Image:
         """The image as the host knows it: with its digest where it is present. Never raises for an absent one."""
 
-    def tools(self, journal: Journal) -> Tools:
-        """What a delivery needs: source control, and a builder on this host."""
+    def source(self) -> SourceControl:
+        """Where commits come from. Raises UsageError where nothing can be made of one."""
 
     def follow(self, instance: str, lines: int) -> AsyncIterator[str]:
         """The last lines of an instance's log, then each new one until it ends. Raises NotFoundError, EngineError."""

@@ -14,8 +14,7 @@ from tidegate.controller.site import Takeover
 from tidegate.model.errors import NotFoundError, UsageError
 from tidegate.model.intent import Intent
 from tidegate.model.release import AgentKey, Image
-from tidegate.pipeline.deliver import Tools
-from tidegate.ports import Journal, LeaseStore
+from tidegate.ports import LeaseStore, SourceControl
 
 
 class NoDataPlane:
@@ -71,7 +70,7 @@ class MemorySite:
         """Every image is there."""
         return Image(reference)
 
-    def tools(self, journal: Journal) -> Tools:
+    def source(self) -> SourceControl:
         """There is nothing to build with in memory."""
         raise UsageError("the memory platform builds no images", hint="deploy an image: tidegate deploy NAME:TAG")
 

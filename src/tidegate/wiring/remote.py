@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from tidegate.adapters.remote.books import RemoteBooks
 from tidegate.adapters.remote.client import Client, path_of
-from tidegate.adapters.remote.site import RemoteBuilder, RemoteGateway, RemoteNotifier, RemotePlatform, image
+from tidegate.adapters.remote.site import RemoteGateway, RemoteNotifier, RemotePlatform, image
 from tidegate.adapters.source.git import Git
 from tidegate.controller.clock import WallClock
 from tidegate.controller.loop import Ports
@@ -16,8 +16,7 @@ from tidegate.model.errors import UsageError
 from tidegate.model.intent import Action, Intent
 from tidegate.model.release import AgentKey, Image
 from tidegate.model.spec import Environment
-from tidegate.pipeline.deliver import Tools
-from tidegate.ports import Journal
+from tidegate.ports import SourceControl
 
 
 def remote_site(books: Books, environment: Environment) -> Site:
@@ -75,9 +74,9 @@ class RemoteSite:
         """The image as the server's host has it."""
         return await image(self.client, self.environment, reference)
 
-    def tools(self, journal: Journal) -> Tools:
-        """git here, the builder there."""
-        return Tools(Git(), RemoteBuilder(self.client, self.environment), journal, self.ports.clock)
+    def source(self) -> SourceControl:
+        """git here, to say what a delivery would be; the server has its own."""
+        return Git()
 
     def follow(self, instance: str, lines: int) -> AsyncIterator[str]:
         """The log as it is written."""

@@ -11,14 +11,17 @@ from tidegate.model import codec
 from tidegate.model.access import AccessToken
 from tidegate.model.audit import Act, Entry, Head, parse_head, verb
 from tidegate.model.decision import Decision
-from tidegate.model.errors import UsageError
+from tidegate.model.delivery import Delivery, DeliveryDecision, DeliveryKey
+from tidegate.model.errors import NotFoundError, UsageError
 from tidegate.model.event import Event, EventKind
+from tidegate.model.evidence import Evidence
 from tidegate.model.fleet import FleetDecision, FleetState
 from tidegate.model.heartbeat import Listening, Pulse
 from tidegate.model.intent import Action, Adopt, Answer, Deploy, DeployFleet, Intent
 from tidegate.model.observation import Block
 from tidegate.model.release import AgentKey, Release, Revision
 from tidegate.model.rollout import AgentState
+from tidegate.model.stages import StageName
 from tidegate.model.standing import PausedAll
 
 HOUR_S = 3600.0
@@ -64,7 +67,10 @@ class RemoteStore:
 
     async def answer(self, intent: str) -> Answer | None:
         """What became of an intent, or None while it is open."""
-        found = await self._client.get(f"/v1/intents/{self._given.get(intent, intent)}")
+        try:
+            found = await self._client.get(f"/v1/intents/{quote(self._given.get(intent, intent), safe='')}")
+        except NotFoundError:
+            return None  # a delivery's intent is known by name before it is asked
         return codec.load(found["answer"], Answer) if found["answer"] is not None else None
 
     async def save(self, decision: Decision, epoch: int) -> None:
@@ -87,6 +93,53 @@ class RemoteFleets:
         return await self.client.load(FleetState, f"{path_of(key)}/fleet")
 
     async def save_fleet(self, decision: FleetDecision, epoch: int) -> None:
+        """Only who decides saves."""
+        _refuse()
+
+
+@dataclass(frozen=True)
+class RemoteDeliveries:
+    """Deliveries."""
+
+    client: Client
+
+    async def begin(self, delivery: Delivery) -> Delivery:
+        """Begin it on the server, which gives its number."""
+        body = {"delivery": codec.dump(delivery)}
+        return codec.load(await self.client.call("POST", f"{path_of(delivery.key.agent)}/deliveries", body), Delivery)
+
+    async def cancel(self, key: DeliveryKey, by: str) -> None:
+        """Ask for its end, in the token's name."""
+        await self.client.call("POST", f"{_path(key)}/cancel")
+
+    async def load_delivery(self, key: DeliveryKey) -> Delivery | None:
+        """The state last saved."""
+        return await self.client.load(Delivery, _path(key))
+
+    async def find_evidence(self, agent: str, stage: StageName, key: str) -> Evidence | None:
+        """What that stage found out from the inputs with that key."""
+        return await self.client.load(Evidence, f"/v1/evidence/{quote(agent, safe='')}/{stage}/{quote(key, safe='')}")
+
+    async def latest(self, agent: AgentKey, limit: int = 1) -> list[Delivery]:
+        """The newest deliveries of an agent in an environment, newest first."""
+        rows = await self.client.get(f"{path_of(agent)}/deliveries", limit=min(limit, 100))
+        found = [await self.load_delivery(DeliveryKey(agent, row["number"])) for row in rows]
+        return [one for one in found if one is not None]
+
+    async def of_release(self, agent: str, release: str) -> Delivery | None:
+        """The newest delivery that made a release."""
+        path = f"/v1/releases/{quote(agent, safe='')}/{quote(release, safe='')}/delivery"
+        return await self.client.load(Delivery, path)
+
+    async def open(self, environment: str) -> tuple[DeliveryKey, ...]:
+        """The server's matter."""
+        return ()
+
+    async def cancelled_by(self, key: DeliveryKey) -> str:
+        """The server's matter."""
+        return ""
+
+    async def save_delivery(self, decision: DeliveryDecision, epoch: int) -> None:
         """Only who decides saves."""
         _refuse()
 
@@ -294,12 +347,17 @@ class RemoteBooks:
         self.switches = RemoteSwitches(client)
         self.outbox = RemoteOutbox(client)
         self.fleets = RemoteFleets(client)
+        self.deliveries = RemoteDeliveries(client)
         self.audit = RemoteAudit(client)
         self.access = RemoteAccess(client)
 
     async def close(self) -> None:
         """Let go of the connections."""
         await self.client.close()
+
+
+def _path(key: DeliveryKey) -> str:
+    return f"{path_of(key.agent)}/deliveries/{key.number}"
 
 
 def _refuse() -> NoReturn:

@@ -76,10 +76,10 @@ class Client:
     async def _once(
         self, method: str, path: str, body: Any, query: Mapping[str, Any] | None, headers: dict[str, str]
     ) -> Any:
-        content = None if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
+        content = None if body is None else json.dumps(body).encode()
         if content is not None:
-            headers["Content-Type"] = "application/x-tar" if isinstance(body, bytes) else "application/json"
-        limit = aiohttp.ClientTimeout(total=None if isinstance(body, bytes) else CALL_S, sock_connect=CONNECT_S)
+            headers["Content-Type"] = "application/json"
+        limit = aiohttp.ClientTimeout(total=CALL_S, sock_connect=CONNECT_S)
         try:
             async with self._opened().request(
                 method,

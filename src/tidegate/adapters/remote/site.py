@@ -14,7 +14,6 @@ from tidegate.model.observation import Observation, ObservedGateway, Traffic
 from tidegate.model.operation import GatewayOperation, PlatformOperation
 from tidegate.model.policy import Endpoint
 from tidegate.model.release import AgentKey, Image
-from tidegate.model.source import BuildOptions
 
 
 def place(environment: str) -> str:
@@ -109,22 +108,6 @@ class RemoteGateway:
 
     async def close(self) -> None:
         """The client is closed with the books."""
-
-
-@dataclass(frozen=True)
-class RemoteBuilder:
-    """Builder: the commit's tree goes to the server, whose engine builds it."""
-
-    client: Client
-    environment: str
-
-    async def build(self, context: bytes, tag: str, options: BuildOptions) -> Image:
-        """The image as the server's host has it. Raises BuildError, UsageError."""
-        import json
-
-        how = json.dumps(codec.dump(options))
-        plain = await self.client.job(f"{place(self.environment)}/images", context, tag=tag, options=how)
-        return codec.load(plain, Image)
 
 
 @dataclass(frozen=True)

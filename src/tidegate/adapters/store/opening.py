@@ -11,6 +11,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tidegate.adapters.store.access import SqlAccess
 from tidegate.adapters.store.audit import SqlAudit
 from tidegate.adapters.store.database import Database, connect
+from tidegate.adapters.store.deliveries import SqlDeliveries
 from tidegate.adapters.store.fleets import SqlFleets
 from tidegate.adapters.store.folding import fold
 from tidegate.adapters.store.journal import SqlJournal
@@ -42,6 +43,7 @@ class State:
     fleets: SqlFleets
     audit: SqlAudit
     access: SqlAccess
+    deliveries: SqlDeliveries
     database: Database
 
     async def close(self) -> None:
@@ -88,6 +90,7 @@ def _open(location: str) -> State:
         SqlFleets(database, reserve),
         SqlAudit(database),
         SqlAccess(database),
+        SqlDeliveries(database, reserve),
         database,
     )
 

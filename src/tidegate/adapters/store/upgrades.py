@@ -30,6 +30,8 @@ class Kind(StrEnum):
     RECORD = "record"
     ORDER = "order"
     RUN = "run"
+    DELIVERY = "delivery"
+    EVIDENCE = "evidence"
 
 
 DOCUMENT_VERSION = 1

@@ -7,6 +7,7 @@ from starlette.types import ASGIApp
 from tidegate.server.api import (
     agents,
     audit,
+    deliveries,
     failures,
     health,
     hosts,
@@ -29,13 +30,32 @@ Every error is problem+json (RFC 9457). Every answer has an X-Request-Id. What t
 
 RESOURCES: tuple[APIRouter, ...] = tuple(
     one.router
-    for one in (health, agents, verbs, releases, intents, journal, orders, hosts, jobs, switches, tokens, audit)
+    for one in (
+        health,
+        agents,
+        verbs,
+        deliveries,
+        releases,
+        intents,
+        journal,
+        orders,
+        hosts,
+        jobs,
+        switches,
+        tokens,
+        audit,
+    )
 )
 """Add a resource here; its routes declare the right that they need (parts.py)."""
 
 
 def compose(api: Api) -> ASGIApp:
-    """The whole application. Raises AssertionError for a route that says nothing about who may use it."""
+    """The whole application, behind its gate."""
+    return Gate(application(api), api)
+
+
+def application(api: Api) -> FastAPI:
+    """The resources. Raises AssertionError for a route that says nothing about who may use it."""
     app = FastAPI(
         title="Tidegate",
         version="1",
@@ -50,11 +70,11 @@ def compose(api: Api) -> ASGIApp:
     failures.install(app)
     for router in RESOURCES:
         app.include_router(router)
-    for route in routes(app):
+    for route in routes():
         assert right_of(route) or route.path in PUBLIC, f"{route.path} says nothing about who may use it"
-    return Gate(app, api)
+    return app
 
 
-def routes(app: FastAPI) -> list[APIRoute]:
-    """Every route of ours."""
-    return [route for route in app.routes if isinstance(route, APIRoute)]
+def routes() -> list[APIRoute]:
+    """Every route of every resource."""
+    return [route for router in RESOURCES for route in router.routes if isinstance(route, APIRoute)]

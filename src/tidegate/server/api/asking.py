@@ -18,7 +18,7 @@ from tidegate.model.access import Right
 from tidegate.model.audit import verb
 from tidegate.model.decision import Facts
 from tidegate.model.errors import AccessError, ConflictError, NotFoundError, UsageError
-from tidegate.model.intent import Abort, Action, Answer, Deploy, DeployFleet, Intent, Retry, Undo
+from tidegate.model.intent import Abort, Action, Adopt, Answer, Deploy, DeployFleet, Intent, Retry, Undo
 from tidegate.model.observation import Observation
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState
@@ -91,10 +91,9 @@ def _may(caller: Caller, action: Action) -> None:
 async def _known(api: Api, key: AgentKey, action: Action) -> AgentState | None:
     """The state that an intent is about. Raises NotFoundError where there is none and there must be one."""
     state = await api.books.store.load(key)
-    if state is None and not isinstance(action, Deploy | DeployFleet) and verb(type(action)) != "adopt":
-        fleet = await api.books.fleets.load_fleet(key) if not key.host else None
-        if fleet is None:
-            raise NotFoundError(f"{key}: nothing was ever deployed", hint="deploy begins")
+    begins = isinstance(action, Deploy | DeployFleet | Adopt)
+    if state is None and not begins and key not in await api.books.store.keys():
+        raise NotFoundError(f"{key}: nothing was ever deployed", hint="deploy begins")
     return state
 
 

@@ -23,9 +23,6 @@ PUBLIC = frozenset({"/healthz", "/readyz", "/v1/openapi.json"})
 
 MOST_BYTES = 1024 * 1024
 BODY_S = 10.0
-LARGE = {"/images": (512 * 1024 * 1024, 300.0)}
-"""Ends of paths whose bodies may be larger and slower: bytes and seconds."""
-
 KNOWN_S = 1.0
 """How long a token that was looked up is believed: it is revoked within this time."""
 
@@ -35,7 +32,6 @@ MOST_REMEMBERED = 10_000
 CHALLENGE = {"WWW-Authenticate": 'Bearer realm="tidegate"'}
 CLOSE = {"Connection": "close"}
 BODIES = frozenset({"POST", "PUT", "PATCH"})
-KINDS = ("application/json", "application/x-tar")
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 log = logging.getLogger(__name__)
@@ -213,18 +209,17 @@ class Body:
 def _bounded(scope: Scope) -> Body:
     """The bounds of a request's body, by what its headers say already. Raises Refused."""
     headers = Headers(scope=scope)
-    most, seconds = next((bound for end, bound in LARGE.items() if scope["path"].endswith(end)), (MOST_BYTES, BODY_S))
     announced = headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:20]) > most:
-        raise Refused(_too_large(most), "size")
+    if announced.isdecimal() and int(announced[:20]) > MOST_BYTES:
+        raise Refused(_too_large(MOST_BYTES), "size")
     if headers.get("content-encoding", "identity").lower() != "identity":
         raise Refused(problem(415, "Content-Encoding is not understood here", code="body", headers=CLOSE), "encoding")
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     has_body = (announced not in ("", "0")) or "transfer-encoding" in headers
-    if scope["method"] in BODIES and has_body and kind not in KINDS:
+    if scope["method"] in BODIES and has_body and kind != "application/json":
         wrong = f"Content-Type must be application/json, not {kind[:50] or 'absent'}"
         raise Refused(problem(415, wrong, code="body", headers=CLOSE), "kind")
-    return Body(most, seconds)
+    return Body(MOST_BYTES, BODY_S)
 
 
 def _too_large(most: int) -> ASGIApp:

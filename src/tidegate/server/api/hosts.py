@@ -16,7 +16,7 @@ from tidegate.model.event import Event, EventKind
 from tidegate.model.intent import Intent
 from tidegate.model.policy import Endpoint
 from tidegate.model.release import AgentKey
-from tidegate.model.source import BuildOptions
+from tidegate.server.api.agents import state_of
 from tidegate.server.api.intents import loaded
 from tidegate.server.api.jobs import jobs_of
 from tidegate.server.api.masking import shown_to
@@ -123,6 +123,7 @@ async def backups(
     volume: Annotated[list[str] | None, Query(max_length=50)] = None,
 ) -> list[str]:
     """The backups of an agent; of one backup: what was written since."""
+    await state_of(api, key)
     return list(await api.site.backups(here(api, key), backup, tuple(volume or ())))
 
 
@@ -178,28 +179,6 @@ async def purge(api: Application, caller: Steerer, environment: EnvironmentName,
     await _audit(api, caller, "gateway-purge", environment, body.reason)
     await api.site.data_plane.purge()
     await api.site.forget_network()
-
-
-@router.post(f"{PLACE}/images", status_code=202)
-async def build(
-    request: Request,
-    api: Application,
-    caller: Deliverer,
-    environment: EnvironmentName,
-    tag: ImageName,
-    options: Annotated[str, Query(max_length=20_000)] = "{}",
-) -> Response:
-    """Build an image from a tar archive of a commit's tree (the body): a job, whose result is the image."""
-    _place(api, environment)
-    try:
-        plain = json.loads(options)
-    except ValueError:
-        plain = None
-    how: BuildOptions = loaded(plain, BuildOptions)
-    builder = api.site.tools(api.books.journal).builder
-    context = await request.body()
-    await _audit(api, caller, "build", tag, "")
-    return jobs_of(request).begin(builder.build(context, tag, how), caller)
 
 
 async def _audit(api: Api, caller: Caller, what: str, on: str, why: str) -> None:

@@ -14,7 +14,7 @@ from tidegate.server.api.parts import Application, Deliverer, Key, Reader
 
 router = APIRouter(tags=["intents"])
 
-Identity = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$")]
+Identity = Annotated[str, Path(pattern=r"^[A-Za-z0-9._@:-]{1,300}$")]
 
 
 class PlainIntent(BaseModel):

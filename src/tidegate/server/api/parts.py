@@ -83,8 +83,9 @@ class Needs:
         caller = caller_of(request)
         if not caller.token.may(self.right):
             raise AccessError(f"a token with the role {caller.token.role} may not {self.right}")
-        agent, environment = (str(request.path_params.get(name, "")) for name in ("agent", "environment"))
-        if (agent or environment) and not caller.token.reaches(agent, environment):
+        names = request.path_params
+        agent, environment = names.get("agent", caller.token.agent), names.get("environment", caller.token.environment)
+        if not caller.token.reaches(str(agent), str(environment)):
             bound = f"{caller.token.agent}.{caller.token.environment}"
             raise AccessError(f"this token is for {bound} and nothing else")
         return caller

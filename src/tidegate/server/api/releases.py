@@ -50,13 +50,13 @@ class DeployBody(BaseModel):
 @router.get("/v1/releases/{agent}")
 async def releases(api: Application, caller: Reader, agent: AgentName) -> Any:
     """All releases of an agent, oldest first."""
-    return shown_to(caller, [codec.dump(one) for one in await api.books.journal.releases(_own(caller, agent))])
+    return shown_to(caller, [codec.dump(one) for one in await api.books.journal.releases(own(caller, agent))])
 
 
 @router.get("/v1/releases/{agent}/{release:path}")
 async def release(api: Application, caller: Reader, agent: AgentName, release: ReleaseName) -> Any:
     """One release."""
-    found = await api.books.journal.find_release(_own(caller, agent), release)
+    found = await api.books.journal.find_release(own(caller, agent), release)
     if found is None:
         raise NotFoundError(f"{agent} has no such release")
     return shown_to(caller, codec.dump(found))
@@ -141,7 +141,7 @@ def _insisting(body: DeployBody) -> Insisting:
     )
 
 
-def _own(caller: Caller, agent: str) -> str:
+def own(caller: Caller, agent: str) -> str:
     """An agent's name, when the token reaches it somewhere: a release belongs to no environment. Raises AccessError."""
     if caller.token.agent not in ("", agent):
         raise AccessError(f"this token is for {caller.token.agent}")
