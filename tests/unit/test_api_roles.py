@@ -24,7 +24,8 @@ TABLE = {
         "GET /v1/events", "GET /v1/events/stream", "GET /v1/pause", "GET /v1/intents/{intent}", "GET /v1/jobs/{job}",
         "GET /v1/reporting", "GET /v1/orders", "GET /v1/orders/{order}/runs", f"GET {AGENTS}/records",
         "GET /v1/releases/{agent}", "GET /v1/releases/{agent}/{release}/delivery",
-        "GET /v1/evidence/{agent}/{stage}/{inputs}","GET /v1/releases/{agent}/{release:path}", f"GET {PLACE}/gateway", f"GET {AGENTS}",
+        "GET /v1/evidence/{agent}/{stage}/{inputs}", "GET /v1/releases/{agent}/{release:path}",
+        f"GET {PLACE}/gateway", f"GET {AGENTS}",
         *(f"GET {AGENTS}/{noun}" for noun in (
             "status", "explanation", "history", "fleet", "notices", "events", "revisions", "blocks", "pulses", "plan",
             "logs", "logs/stream", "deliveries", "deliveries/{number}", "deliveries/{number}/evidence",

@@ -14,6 +14,7 @@ from tidegate.adapters.store.upgrades import Kind
 from tidegate.model.audit import Act
 from tidegate.model.delivery import Delivery, DeliveryDecision, DeliveryKey
 from tidegate.model.errors import NotFoundError
+from tidegate.model.event import Datum
 from tidegate.model.evidence import Evidence
 from tidegate.model.release import AgentKey
 from tidegate.model.stages import StageName
@@ -31,10 +32,9 @@ class SqlDeliveries:
 
         def work(connection: Connection) -> Delivery:
             begun = _begin(connection, delivery)
-            data = {"delivery": begun.key.number, "reference": begun.reference}
-            add_act(
-                connection, Act(begun.at, begun.by, "deliver", str(begun.key.agent), begun.reason, "delivery", data)
-            )
+            what: dict[str, Datum] = {"delivery": begun.key.number, "reference": begun.reference}
+            on, via = str(begun.key.agent), "delivery"
+            add_act(connection, Act(begun.at, begun.by, "deliver", on, begun.reason, via, what))
             return begun
 
         return await self._database.write(work)

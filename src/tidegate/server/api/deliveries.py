@@ -26,7 +26,7 @@ Number = Annotated[int, Path(ge=1, le=MOST_NUMBER)]
 
 
 class NewDelivery(BaseModel):
-    """A delivery in plain form (model/delivery.py), as the command line makes it of a spec; none of its stages begun."""
+    """A delivery in plain form (model/delivery.py), as the command line makes it of a spec; no stage begun."""
 
     model_config = ConfigDict(extra="forbid")
 
