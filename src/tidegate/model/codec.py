@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from cattrs import Converter
 from cattrs.strategies import configure_tagged_union, configure_union_passthrough
 
-from tidegate.model import event, heartbeat, intent, operation, release, spec
+from tidegate.model import event, heartbeat, intent, operation, order, release, spec
 
 T = TypeVar("T")
 
@@ -34,6 +34,7 @@ def _converter() -> Converter:
     # strategy, and carry no tag.
     configure_tagged_union(spec.Step, converter, tag_name="type")
     configure_tagged_union(spec.Strategy, converter, tag_name="type", default=spec.Canary)
+    configure_tagged_union(order.Work, converter, tag_name="type")
     configure_tagged_union(intent.Action, converter, tag_name="type")
     configure_tagged_union(operation.Operation, converter, tag_name="type")
     configure_union_passthrough(event.Datum, converter)
