@@ -25,18 +25,19 @@ from pathlib import Path
 
 from bench.rows import Row, median
 from tests.e2e.host import Host
-from tests.e2e.real import KEY, real
+from tests.e2e.real import KEY
 from tests.engine import Engine
-from tidegate.adapters.registry.builder import EngineBuilder
-from tidegate.adapters.source.git import Git
 from tidegate.controller.controller import Controller
 from tidegate.controller.lease import Lease
-from tidegate.core.overlay import overlaid
+from tidegate.core.delivery import rollout_intent
 from tidegate.model.event import Event, EventKind
-from tidegate.model.intent import Deploy
-from tidegate.model.rollout import AgentState
-from tidegate.pipeline import deliver as pipeline
+from tidegate.model.rollout import AgentState, Phase
+from tidegate.pipeline.deliver import Asked, new_delivery
 from tidegate.spec import load_spec
+from tidegate.wiring import Toolbox
+
+Deliver = Callable[[str], Awaitable[list[Event]]]
+"""Of a commit; what was logged of the delivery."""
 
 SPARE = 2
 """Rounds before those that count: they fill the caches and have no former version."""
@@ -185,44 +186,48 @@ async def _compare(bare: Bare, commits: Sequence[str], deliver: Callable[[str], 
 
 
 @contextlib.asynccontextmanager
-async def running(
-    engine: Engine, folder: Path, spec_file: Path
-) -> AsyncIterator[Callable[[str], Awaitable[list[Event]]]]:
-    """A controller in this process, and what delivers a commit through it; the delivery's events."""
-    async with real(engine, folder) as wired, engine.aiodocker() as docker:
-        lease = await Lease.take(wired.state.lease, wired.ports.clock, "bench")
-        wired.ports.gateway.fence(lease.epoch)
-        controller, stop = Controller(wired.ports, lease), asyncio.Event()
-        deciding = asyncio.create_task(controller.run(stop))
-        journal, store = wired.state.journal, wired.state.store
-        tools = pipeline.Tools(Git(), EngineBuilder(docker), journal, wired.ports.clock)
-        spec = load_spec(spec_file, {})
+async def running(engine: Engine, folder: Path, spec_file: Path) -> AsyncIterator[Deliver]:
+    """A controller in this process, wired as `serve` is, and what delivers a commit through it."""
+    engine.load("tidegate/gateway")
+    places = {"DOCKER_HOST": engine.url, "TIDEGATE_STATE": str(folder / "running.db")}
+    toolbox = Toolbox({**places, "TIDEGATE_SUBNET": engine.subnet(1), "TIDEGATE_AGENTS_PORT": "off"})
+    spec, books = load_spec(spec_file, {}), await toolbox.books()
+    site = await toolbox.site(books, spec.environments[KEY.environment], folder)
+    lease, stop = await Lease.take(books.lease, site.ports.clock, "bench"), asyncio.Event()
+    site.ports.gateway.fence(lease.epoch)
+    controller = Controller(site.ports, lease)
+    deciding = asyncio.create_task(controller.run(stop))
 
-        async def deliver(commit: str) -> list[Event]:
-            seen = max((number for number, _ in await journal.events(KEY, limit=100_000)), default=0)
-            what = await pipeline.plan(spec, KEY, commit, tools.source)
-            release = await pipeline.make(spec, what, "bench", tools, lambda event: None)
-            workload = overlaid(release, spec.workload, spec.environments[KEY.environment].workload)
-            deploy = Deploy(release, workload, spec.strategy, spec.analysis, spec.rollback)
-            intent = await wired.session().ask(deploy, "bench")
-            controller.look()
-            async with asyncio.timeout(60):
-                while (answer := await store.answer(intent.id)) is None or (await _busy(store.load(KEY))):
-                    await controller.news(KEY, 0.05)
-                assert answer.accepted, answer
-                await controller.tidy(KEY)
-            return [event for _, event in await journal.events(KEY, after=seen)]
+    async def deliver(commit: str) -> list[Event]:
+        seen = max((number for number, _ in await books.journal.events(KEY, limit=100_000)), default=0)
+        delivery = await books.deliveries.begin(new_delivery(spec, Asked(KEY, commit, "bench", time.time())))
+        controller.look()
+        intent = rollout_intent(delivery)
+        async with asyncio.timeout(60):
+            while (answer := await books.store.answer(intent)) is None or await _busy(books.store.load(KEY)):
+                await controller.news(KEY, 0.02)
+            assert answer.accepted, answer
+            await controller.tidy(KEY)
+        events = [event for _, event in await books.journal.events(KEY, after=seen)]
+        assert _promoted(await books.store.load(KEY)), [event.because for event in events]
+        return events
 
-        try:
-            yield deliver
-        finally:
-            stop.set()
-            await deciding
+    try:
+        yield deliver
+    finally:
+        stop.set()
+        await deciding
+        await site.close()
+        await books.close()
 
 
 async def _busy(loading: Awaitable[AgentState | None]) -> bool:
     state = await loading
     return state is None or state.active is not None or bool(state.retiring)
+
+
+def _promoted(state: AgentState | None) -> bool:
+    return state is not None and state.rollout is not None and state.rollout.phase is Phase.PROMOTED
 
 
 @dataclass
@@ -232,14 +237,15 @@ class Parts:
     of_each: dict[str, list[float]] = field(default_factory=dict)
     operations: dict[str, list[float]] = field(default_factory=dict)
 
-    def add(self, events: Sequence[Event], took: float) -> None:
-        """One delivery."""
+    def add(self, events: Sequence[Event], began: float) -> None:
+        """One delivery that has just ended. `began` in unix seconds."""
+        took = time.time() - began
         done = [event for event in events if event.kind is EventKind.OPERATION]
-        stages = [event.at for event in events if event.kind is EventKind.STAGE]
+        asked = next(event.at for event in events if event.kind is EventKind.INTENT)
         started = next(event.at for event in done if event.because.startswith("start"))
-        ready = next(event.at for event in events if " ready after " in event.because or "1 ready" in event.because)
+        ready = next(event.at for event in events if event.kind is EventKind.WEIGHT)
         spent = {
-            "source and image": stages[-1] - stages[0],
+            "source, image, release": asked - began,
             "operations": sum(float(str(event.data["took_s"])) for event in done),
             "waiting for the agent": ready - started,
         }
@@ -263,9 +269,8 @@ async def _running(engine: Engine, folder: Path, repository: Repository, bare: B
     async with running(engine, folder, repository.spec) as through:
 
         async def deliver(commit: str) -> None:
-            began = time.perf_counter()
-            events = await through(commit)
-            parts.add(events, time.perf_counter() - began)
+            began = time.time()
+            parts.add(await through(commit), began)
 
         compared = await _compare(bare, repository.commits, deliver)
     rows = compared.rows("by a running controller", "asked in its own process, until the former instance is gone")
