@@ -9,8 +9,10 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from tidegate.model.decision import Decision
+from tidegate.model.delivery import Delivery, DeliveryDecision, DeliveryKey
 from tidegate.model.desired import Desired
 from tidegate.model.event import Event
+from tidegate.model.evidence import Evidence
 from tidegate.model.fleet import FleetDecision, FleetState
 from tidegate.model.heartbeat import Listening, Pulse
 from tidegate.model.intent import Answer, Intent
@@ -21,8 +23,13 @@ from tidegate.model.policy import Endpoint
 from tidegate.model.release import AgentKey, Image, Release, Revision
 from tidegate.model.rollout import AgentState
 from tidegate.model.source import BuildOptions, Commit
+from tidegate.model.stages import StageName
 from tidegate.model.standing import PausedAll
+from tidegate.model.work import Job, Place, Result
 from tidegate.model.workload import Workload
+
+Tell = Callable[[str], None]
+"""Takes a line of a log."""
 
 
 class Clock(Protocol):
@@ -163,6 +170,67 @@ class Fleets(Protocol):
 
     async def save_fleet(self, decision: FleetDecision, epoch: int) -> None:
         """State, intents, events and answers at once. Raises LeaseLostError when `epoch` is not the current one."""
+
+
+class Deliveries(Protocol):
+    """Deliveries and their evidence: one transaction a decision. Any command begins one; who has the lease decides."""
+
+    async def begin(self, delivery: Delivery) -> Delivery:
+        """Keep a new delivery under the next number of its agent and environment, which is set in what is returned."""
+
+    async def cancel(self, key: DeliveryKey, by: str) -> None:
+        """Ask for its end. Raises NotFoundError; one that is over stays as it is."""
+
+    async def open(self, environment: str) -> tuple[DeliveryKey, ...]:
+        """Every delivery that is not over; cheap, it is asked several times a second."""
+
+    async def load_delivery(self, key: DeliveryKey) -> Delivery | None:
+        """The state last saved."""
+
+    async def cancelled_by(self, key: DeliveryKey) -> str:
+        """Who asked for its end; empty when nobody did."""
+
+    async def save_delivery(self, decision: DeliveryDecision, epoch: int) -> None:
+        """State, evidence, release, intents and events at once. Raises LeaseLostError, StoreError."""
+
+    async def find_evidence(self, agent: str, stage: StageName, key: str) -> Evidence | None:
+        """What that stage found out from the inputs with that key."""
+
+    async def latest(self, agent: AgentKey, limit: int = 1) -> list[Delivery]:
+        """The newest deliveries of an agent in an environment, newest first."""
+
+    async def of_release(self, agent: str, release: str) -> Delivery | None:
+        """The newest delivery that made a release."""
+
+
+class Workshop(Protocol):
+    """Where the work of stages is done."""
+
+    async def run(self, job: Job, place: Place, tell: Tell) -> Result:
+        """Do a job to its end, or go on waiting for what was begun under its name before; `tell` gets every line.
+
+        Bounded by the job's own time. Cancelled: what runs is stopped. Raises TidegateError where it cannot be done,
+        which is different from a program that fails: that is a result.
+        """
+
+    async def holds(self, image: Image) -> bool:
+        """Whether the engine still has an image that was made here before. Raises EngineError."""
+
+    async def clean(self, delivery: DeliveryKey) -> None:
+        """Remove what is left of a delivery. Raises EngineError."""
+
+
+class Papers(Protocol):
+    """Full logs and files of evidence, kept beside the state by agent, stage and key."""
+
+    def log(self, folder: str) -> Tell:
+        """Where lines go; each is written when it is given. What cannot be written is lost, and said once."""
+
+    def keep(self, folder: str, files: Mapping[str, bytes]) -> None:
+        """Keep files under their names. Raises StoreError."""
+
+    def where(self, folder: str) -> str:
+        """The place, for a person."""
 
 
 class Journal(Protocol):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tidegate.cli.toolbox import Books, Rehearsal, Site, Takeover
     from tidegate.control.centre import Centre
     from tidegate.control.tokens import Tokens
+    from tidegate.controller.delivery import Pipeline
     from tidegate.controller.loop import Ports
     from tidegate.model.decision import Decision
     from tidegate.model.intent import Answer, Intent
@@ -31,8 +32,7 @@ if TYPE_CHECKING:
     from tidegate.model.release import AgentKey, Image
     from tidegate.model.rollout import AgentState
     from tidegate.model.spec import Environment
-    from tidegate.pipeline.deliver import Tools
-    from tidegate.ports import Fleets, Journal, LeaseStore, Store
+    from tidegate.ports import Fleets, LeaseStore, SourceControl, Store
     from tidegate.server.listener import NetworkAddress
 
 
@@ -130,13 +130,30 @@ class Toolbox:
             tasks,
             Opener(platform.engine, secrets, folder, heartbeats),
         )
-        kept = (file_of(self.location()) or Path(locate({}))).parent / "secrets"
+        folder_of_state = (file_of(self.location()) or Path(locate({}))).parent
+        kept = folder_of_state / "secrets"
         # The engine that an environment of hosts names itself is where images come from.
         agents = self.environ.get("TIDEGATE_AGENTS_URL", "")
         there = replace(options, heartbeat_url=agents, supply=Supply(platform.engine))
         way = Way(Secrets(folder, self.environ), there, Options(network=mode), gateway.writer)
         places = DockerPlaces(books.fleets, ports, way)
-        return DockerSite(replace(ports, places=places), platform, gateway, docker, kept, places)
+        pipeline = self._pipeline(books, platform, docker, environment.name, folder_of_state / "papers")
+        return DockerSite(replace(ports, places=places, pipeline=pipeline), platform, gateway, docker, kept, places)
+
+    def _pipeline(
+        self, books: "Books", platform: "DockerPlatform", docker: "Docker", environment: str, papers: Path
+    ) -> "Pipeline":
+        """What deliveries need: git, the engine's builder, containers, and a folder for logs."""
+        from tidegate.adapters.registry.builder import EngineBuilder
+        from tidegate.adapters.source.git import Git
+        from tidegate.adapters.workshop.containers import Containers
+        from tidegate.adapters.workshop.papers import FolderPapers
+        from tidegate.adapters.workshop.workshop import EngineWorkshop
+        from tidegate.controller.delivery import Pipeline
+
+        source, engine = Git(), platform.engine
+        workshop = EngineWorkshop(engine, source, lambda tell: EngineBuilder(docker, tell), Containers(engine, source))
+        return Pipeline(books.deliveries, workshop, FolderPapers(papers), environment, versions)
 
     def _centre(self, books: "Books", network: "NetworkAddress", port: int) -> "Centre":
         """The control centre. Its server is loaded when it begins to listen."""
@@ -292,13 +309,11 @@ class DockerSite:
             return Image(reference, str(facts["Id"]), digests[0] if digests else "")
         return Image(reference)
 
-    def tools(self, journal: "Journal") -> "Tools":
-        """git, and the engine's builder."""
-        from tidegate.adapters.registry.builder import EngineBuilder
+    def source(self) -> "SourceControl":
+        """git."""
         from tidegate.adapters.source.git import Git
-        from tidegate.pipeline.deliver import Tools
 
-        return Tools(Git(), EngineBuilder(self.docker), journal, self.ports.clock)
+        return Git()
 
     def follow(self, instance: str, lines: int) -> AsyncIterator[str]:
         """The log as it is written."""
@@ -348,7 +363,7 @@ class MemorySite:
 
         return Image(reference)
 
-    def tools(self, journal: "Journal") -> "Tools":
+    def source(self) -> "SourceControl":
         """There is nothing to build with in memory."""
         from tidegate.model.errors import UsageError
 
@@ -466,6 +481,15 @@ def gateway_mode(environ: Mapping[str, str]) -> str:
     if text not in modes:
         raise UsageError(f"TIDEGATE_GATEWAY={text} is neither host nor bridge", hint="without it the engine says it")
     return modes[text]
+
+
+def versions() -> dict[str, str]:
+    """Versions that the outcome of stages depends on."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    with suppress(PackageNotFoundError):
+        return {"tidegate": version("tidegate")}
+    return {}
 
 
 def agents_port(environ: Mapping[str, str]) -> int:

@@ -28,6 +28,7 @@ from tidegate.cli import (
     serve,
     simulate,
     spec,
+    stages,
     status,
     trim,
 )
@@ -41,6 +42,7 @@ INTERRUPTED = 130
 ABOUT = "Closed-loop delivery of containerised agents: a release flows on while the evidence is good."
 NOUNS = (
     deliver,
+    stages,
     deploy,
     rollout,
     gates,

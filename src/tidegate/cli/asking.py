@@ -58,15 +58,21 @@ async def ask_rollout(desk: Desk, site: Site, action: Action | None, asking: Ask
     word = isinstance(action, Promote | Resume | Approve)
 
     def goal(progress: Progress) -> bool:
-        rollout = _concerned(progress)
-        if rollout is None or (word and not progress.deciding):
-            return progress.answer is not None
-        waiting = waits_for_person(rollout) and not asking.stay
-        drained = progress.state is None or not progress.state.draining(site.ports.clock.now())
-        return waiting or (rollout.phase.ended and (drained or not progress.deciding))
+        given = word and not progress.deciding and progress.answer is not None
+        return given or seen_through(progress, asking.stay, site.ports.clock.now())
 
     result = await _follow(desk, site, action, asking, goal, ROLLOUT_S)
-    return _tell_rollout(desk, result, wanted_back=isinstance(action, Undo | Abort | Reject))
+    return tell_rollout(desk, result, wanted_back=isinstance(action, Undo | Abort | Reject))
+
+
+def seen_through(progress: Progress, stay: bool, now: float) -> bool:
+    """Whether the rollout that was asked for is over, or waits for a person whom nobody wants to wait for."""
+    rollout = _concerned(progress)
+    if rollout is None:
+        return progress.answer is not None
+    waiting = waits_for_person(rollout) and not stay
+    drained = progress.state is None or not progress.state.draining(now)
+    return waiting or (rollout.phase.ended and (drained or not progress.deciding))
 
 
 async def ask_short(desk: Desk, site: Site, action: Action, asking: Asking, done: Goal | None = None) -> int:
@@ -102,7 +108,11 @@ async def _follow(
         follower.known(Answer("", True, "carried on with what was under way"))
     else:
         intent = await session.ask(action, asking.who.name, asking.who.reason)
-    result = await follower.follow(intent, goal, asking.timeout_s or usual_s)
+    return await checked(desk, site, await follower.follow(intent, goal, asking.timeout_s or usual_s))
+
+
+async def checked(desk: Desk, site: Site, result: Result) -> Result:
+    """The result, with what the host says where data is wanted. Raises ConflictError for what was refused."""
     answer = result.progress.answer
     if desk.output.as_json and result.progress.state is not None:
         seen = await preview(desk.key, site.ports, probes_s=1.0)
@@ -127,7 +137,7 @@ def _concerned(progress: Progress) -> Rollout | None:
     return rollout if answer.revision in (None, rollout.candidate.number) else None
 
 
-def _tell_rollout(desk: Desk, result: Result, wanted_back: bool) -> int:
+def tell_rollout(desk: Desk, result: Result, wanted_back: bool) -> int:
     """`wanted_back`: who asked for the way back has what was asked for when it ends there."""
     rollout = _concerned(result.progress)
     if result.ending is not Ending.DONE or result.progress.answer is None:

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from tidegate.cli.asking import Asking
     from tidegate.cli.desk import Desk
     from tidegate.cli.toolbox import Site
-    from tidegate.model.event import Event
     from tidegate.pipeline.deliver import Plan
 
 
@@ -51,21 +50,19 @@ def deliver(
 async def _deliver(
     ctx: typer.Context, where: Where, commit: str, dry_run: bool, asking: "Asking", as_json: bool
 ) -> int:
-    from tidegate.cli.asking import ask_rollout
     from tidegate.cli.desk import open_desk
+    from tidegate.cli.journey import see_delivery
     from tidegate.cli.output import Output
-    from tidegate.cli.releases import action_of
-    from tidegate.pipeline import deliver as pipeline
+    from tidegate.pipeline.deliver import Asked, new_delivery, plan
 
     async with open_desk(ctx.obj, where, Output(as_json)) as desk, desk.site() as site:
-        spec = desk.spec()
-        tools = site.tools(desk.books.journal)
+        source = site.source()
         if dry_run:
-            return await _tell_plan(desk, site, await pipeline.plan(spec, desk.key, commit, tools.source))
+            return await _tell_plan(desk, await plan(desk.spec(), commit, source))
+        asked = Asked(desk.key, commit, asking.who.name, site.ports.clock.now(), asking.who.reason)
+        delivery = new_delivery(desk.spec(), asked)
         async with _looking(desk, site):
-            what = await pipeline.plan(spec, desk.key, commit, tools.source)
-            release = await pipeline.make(spec, what, asking.who.name, tools, lambda event: _tell(desk, event))
-        return await ask_rollout(desk, site, action_of(desk, release), asking)
+            return await see_delivery(desk, site, delivery, asking)
 
 
 @asynccontextmanager
@@ -90,13 +87,7 @@ async def _looking(desk: "Desk", site: "Site") -> "AsyncIterator[None]":
         await asyncio.gather(*looks, return_exceptions=True)
 
 
-def _tell(desk: "Desk", event: "Event") -> None:
-    from tidegate.views.lines import Span, line
-
-    desk.output.progress([line(Span(f"{event.data['stage']:8}", "bold"), f" {event.because}")])
-
-
-async def _tell_plan(desk: "Desk", site: "Site", what: "Plan") -> int:
+async def _tell_plan(desk: "Desk", what: "Plan") -> int:
     from tidegate.model.errors import Exit
     from tidegate.views.lines import line
 
@@ -105,9 +96,10 @@ async def _tell_plan(desk: "Desk", site: "Site", what: "Plan") -> int:
     data: dict[str, Any] = {
         "commit": what.commit.id,
         "subject": what.commit.subject,
-        "version": what.version,
+        "version": what.commit.version,
         "image": what.tag,
-        "dockerfile": what.options.dockerfile,
+        "dockerfile": what.dockerfile,
+        "stages": [one.name.value for one in what.stages],
         "environment": desk.key.environment,
         "running": running,
         "warnings": list(what.commit.warnings),
@@ -119,8 +111,8 @@ async def _tell_plan(desk: "Desk", site: "Site", what: "Plan") -> int:
         [
             line(f"source   commit {what.commit.short} ({what.commit.subject}) of {what.repository}"),
             *(line(f"source   {warning}") for warning in what.commit.warnings),
-            line(f"build    {what.tag} from {what.options.dockerfile}"),
-            line(f"release  version {what.version}"),
+            line(f"build    {what.tag} from {what.dockerfile}"),
+            line(f"stages   {', '.join(one.name for one in what.stages)}"),
             line(f"rollout  {desk.key}: {running} runs now; tidegate plan shows the operations"),
         ]
     )

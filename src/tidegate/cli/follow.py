@@ -111,9 +111,9 @@ class Follower:
     def _show(self, snapshot: Snapshot) -> None:
         self._deciding = snapshot.deciding
         self.screen.tell(snapshot.events)
-        if snapshot.state is not None and self.screen.live:
-            observed = self._seen.observation if self._seen else None
-            self.screen.draw(status_of(snapshot.state, observed, self.session.ports.clock.now()))
+        if self.screen.live:
+            observed, now = self._seen.observation if self._seen else None, self.session.ports.clock.now()
+            self.screen.draw(status_of(snapshot.state, observed, now) if snapshot.state is not None else None)
 
     async def _hear(self, intent: Intent) -> None:
         """Wait for the answer."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from tidegate.cli.desk import Desk
 from tidegate.cli.options import Who
 from tidegate.cli.toolbox import Site
-from tidegate.core.overlay import overlaid
+from tidegate.core.deploying import deployment
 from tidegate.core.releasing import make_release, reconfigure
 from tidegate.model.errors import NotFoundError, UsageError
 from tidegate.model.intent import Deploy
@@ -34,21 +34,12 @@ async def deploy_action(desk: Desk, site: Site, name: str, who: Who, on: Insisti
 
 def action_of(desk: Desk, release: Release, on: Insisting = PLAINLY) -> Deploy:
     """The intent that deploys a release as the spec says: overlay, strategy, analysis, rollback, policy."""
-    spec = desk.spec()
-    workload = overlaid(release, spec.workload, desk.target.environment.workload)
-    policy = desk.target.environment.policy
-    return Deploy(
-        release,
-        workload,
-        spec.strategy,
-        spec.analysis,
-        spec.rollback,
-        policy,
-        automatic=on.automatic,
+    made = deployment(desk.spec(), desk.target.environment, release, automatic=on.automatic)
+    return replace(
+        made,
         override_quarantine=on.quarantine,
         override_freeze=on.freeze,
         lock_epoch=on.lock,
-        hooks=spec.hooks,
         accept_breaking=on.breaking,
     )
 

@@ -32,6 +32,7 @@ class Screen:
         self._latest: list[Event] = []
         self._drawn: tuple[Line, ...] = ()
         self._rich: Live | None = None
+        self.above: tuple[Line, ...] = ()
 
     def __enter__(self) -> "Screen":
         if self.live:
@@ -74,12 +75,13 @@ class Screen:
 
         put(self._stream, event_lines(events))
 
-    def draw(self, status: Status, now: bool = False) -> None:
-        """The tree, at most five times a second."""
+    def draw(self, status: Status | None, now: bool = False) -> None:
+        """What is `above`, then the tree, at most five times a second."""
         if self._rich is None or (not now and time.monotonic() - self._drawn_at < REDRAW_S):
             return
         self._drawn_at = time.monotonic()
-        lines = (*status_lines(status), (), *event_lines(self._latest))
+        tree = status_lines(status) if status is not None else ()
+        lines = (*self.above, *tree, (), *event_lines(self._latest))
         if lines != self._drawn:
             self._drawn = lines
             self._rich.update(rich_text(lines), refresh=True)

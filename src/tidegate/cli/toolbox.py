@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     from tidegate.model.release import AgentKey, Image
     from tidegate.model.spec import Environment
     from tidegate.model.workload import Workload
-    from tidegate.pipeline.deliver import Tools
-    from tidegate.ports import Fleets, Journal, LeaseStore, Outbox, Pulses, Store, Switches
+    from tidegate.ports import Deliveries, Fleets, Journal, LeaseStore, Outbox, Pulses, SourceControl, Store, Switches
 
 
 class Books(Protocol):
@@ -47,6 +46,10 @@ class Books(Protocol):
 
     async def compact(self) -> bool:
         """Give the room of what was forgotten back to the disk; False where that is not possible now."""
+
+    @property
+    def deliveries(self) -> "Deliveries":
+        """Deliveries and their evidence."""
 
     async def close(self) -> None:
         """Let go of it."""
@@ -114,8 +117,8 @@ class Site(Protocol):
     async def image(self, reference: str) -> "Image":
         """The image as the host knows it: with its digest where it is present. Never raises for an absent one."""
 
-    def tools(self, journal: "Journal") -> "Tools":
-        """What a delivery needs: source control, and a builder on this host."""
+    def source(self) -> "SourceControl":
+        """Where commits come from. Raises UsageError where nothing can be made of one."""
 
     def follow(self, instance: str, lines: int) -> AsyncIterator[str]:
         """The last lines of an instance's log, then each new one until it ends. Raises NotFoundError, EngineError."""

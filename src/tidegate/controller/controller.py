@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import suppress
 from typing import Any
 
+from tidegate.controller.delivery import Around, DeliveryLoop
 from tidegate.controller.fleet import FleetLoop, FleetPorts
 from tidegate.controller.lease import TTL_S, Lease
 from tidegate.controller.loop import AgentLoop, Places, Ports
 from tidegate.controller.outbox import Books, Teller
 from tidegate.controller.sampler import PERIOD_S
+from tidegate.model.delivery import DeliveryKey
 from tidegate.model.errors import LeaseLostError, StoreError, TidegateError
 from tidegate.model.intent import DeployFleet
 from tidegate.model.release import AgentKey
@@ -43,6 +45,7 @@ class Controller:
         self._tasks: set[asyncio.Task[None]] = set()
         self._teller = _teller(ports)
         self._silent: dict[AgentKey, str] = {}
+        self._deliveries: dict[DeliveryKey, DeliveryLoop] = {}
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. Raises LeaseLostError when another controller took over."""
@@ -83,15 +86,30 @@ class Controller:
                 loop.settled = False
             loop.nudge()
         while self._tasks and not (key in self._loops and all(map(self._settled, self._with_hosts(key)))):
+            if not (key in self._loops or key in self._beginning or await self._ports.store.pending(key)):
+                break  # a delivery that never came to its rollout
             await self.news(key, LOOK_S / 2)
+        while self._tasks and any(loop.rolling and not self._moving(key) for loop in self._deliveries_of(key)):
+            await asyncio.sleep(SOON_S)
 
     async def news(self, key: AgentKey, seconds: float) -> bool:
         """Wait until something was saved or done about this agent, at most these seconds; whether there was."""
         loop = self._loops.get(key)
         if isinstance(loop, AgentLoop):
             return await loop.news(seconds)
+        if loop is None and any(one.agent == key for one in self._deliveries):
+            await asyncio.sleep(min(seconds, LOOK_S / 2))
+            return False
         await asyncio.sleep(min(seconds, SOON_S) if loop is None else seconds)
         return False
+
+    def _deliveries_of(self, key: AgentKey) -> list[DeliveryLoop]:
+        return [loop for one, loop in self._deliveries.items() if one.agent == key.fleet]
+
+    def _moving(self, key: AgentKey) -> bool:
+        """Whether a rollout of the agent is under way."""
+        loop = self._loops.get(key)
+        return loop is not None and loop.state is not None and loop.state.active is not None
 
     def _with_hosts(self, key: AgentKey) -> list[AgentKey]:
         return [one for one in self._loops if key in (one, one.fleet)]
@@ -131,7 +149,25 @@ class Controller:
                 known = True
                 for key in asked:
                     self._wake(key)
+                await self._look_for_deliveries()
             await asyncio.sleep(LOOK_S)
+
+    async def _look_for_deliveries(self) -> None:
+        """Every delivery that is not over has a loop of its own."""
+        pipeline = self._ports.pipeline
+        for key in await pipeline.deliveries.open(pipeline.environment) if pipeline is not None else ():
+            if pipeline is not None and key not in self._deliveries:
+                places = self._ports.places
+                around = Around(self._ports.store, self._ports.clock, places.fleets if places else None, self._wake)
+                self._deliveries[key] = loop = DeliveryLoop(key, pipeline, around, self.lease)
+                self._run(self._deliver(loop))
+
+    async def _deliver(self, loop: DeliveryLoop) -> None:
+        """One delivery to its end."""
+        try:
+            await self._watched(str(loop.key), loop.run, self._stop, loop.forget, lambda: loop.over)
+        finally:
+            del self._deliveries[loop.key]
 
     def _wake(self, key: AgentKey) -> None:
         """There is something to do: now, and not when somebody looks next."""
@@ -159,7 +195,7 @@ class Controller:
         finally:
             self._beginning.discard(key)
         for work in works:
-            self._run(self._watched(key, work, self._stop))
+            self._run(self._watched(str(key), work, self._stop, self._loops[key].forget))
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -191,12 +227,20 @@ class Controller:
         return loop.state if isinstance(loop, AgentLoop) else None
 
     def _told(self, key: AgentKey) -> None:
-        """A host's rollout moved: its fleet looks now."""
+        """A rollout moved: a host's fleet and the delivery that asked for it look now."""
         if key.host and key.fleet in self._loops:
             self._loops[key.fleet].nudge()
+        for loop in self._deliveries_of(key):
+            if loop.rolling:
+                loop.nudge()
 
     async def _watched(
-        self, key: AgentKey, work: Callable[[asyncio.Event], Awaitable[None]], stop: asyncio.Event
+        self,
+        name: str,
+        work: Callable[[asyncio.Event], Awaitable[None]],
+        stop: asyncio.Event,
+        forget: Callable[[], None],
+        over: Callable[[], bool] = lambda: False,
     ) -> None:
         """One agent's trouble never ends the others': log it, wait, go on from the stored state."""
         pause = AFTER_ERROR_S
@@ -207,10 +251,12 @@ class Controller:
                 stop.set()
                 return
             except TidegateError as error:
-                log.warning("%s: %s", key, error.message)
+                log.warning("%s: %s", name, error.message)
             except Exception:
-                log.exception("%s: a fault of Tidegate's own; going on from the stored state", key)
-                self._loops[key].forget()
+                log.exception("%s: a fault of Tidegate's own; going on from the stored state", name)
+                forget()
+            if over():
+                return
             await asyncio.sleep(pause)
             pause = min(pause * 2, MOST_AFTER_ERROR_S)
 
@@ -230,7 +276,8 @@ class Controller:
 def _teller(ports: Ports) -> Teller | None:
     if ports.outbox is None or ports.notifier is None:
         return None
-    return Teller(Books(ports.store, ports.journal, ports.outbox, ports.clock), ports.notifier)
+    fleets = ports.places.fleets if ports.places is not None else None
+    return Teller(Books(ports.store, ports.journal, ports.outbox, ports.clock, fleets), ports.notifier)
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from tidegate.controller.delivery import Pipeline
 from tidegate.controller.executor import Done, Executor
 from tidegate.controller.hearing import Hearing
 from tidegate.controller.lease import Lease
@@ -65,7 +66,10 @@ class Places(Protocol):
 
 @dataclass(frozen=True)
 class Ports:
-    """Everything that the loop of one host needs. `places` leads to the hosts of fleets, where there are any."""
+    """Everything that the loop of one host needs.
+
+    `places` leads to the hosts of fleets, `pipeline` to what deliveries need, where there are any.
+    """
 
     platform: Platform
     gateway: Gateway
@@ -79,6 +83,7 @@ class Ports:
     tasks: Tasks | None = None
     sources: OpenSource | None = None
     places: Places | None = None
+    pipeline: Pipeline | None = None
 
 
 @dataclass(frozen=True)

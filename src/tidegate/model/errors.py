@@ -14,7 +14,8 @@
     |-- SourceError          1   git refused
     |-- SecretError          1   a reference to a secret leads nowhere
     |-- NoticeError          1   a receiver of notices did not take one
-    `-- BuildError           1   an image could not be built
+    |-- BuildError           1   an image could not be built
+    `-- StageError           1   a stage of a delivery did not pass
 
 Verdicts are values, never exceptions: a rollout that goes back is not an error of Tidegate.
 """
@@ -167,3 +168,9 @@ class BuildError(TidegateError):
     """An image could not be built; the last lines of the build are in the message."""
 
     code = "build"
+
+
+class StageError(TidegateError):
+    """A stage of a delivery did not pass; nothing was rolled out. The last lines of its log are in the message."""
+
+    code = "stage"

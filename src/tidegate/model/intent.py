@@ -16,6 +16,7 @@ class Deploy:
     `automatic`: a trigger asks, not a person. `lock_epoch`: refused unless the lock of that number still holds.
     The overrides need a reason: a quarantined release, a freeze window.
     `accept_breaking` is the person's word that a breaking release may replace the running one in place.
+    `delivery` is the number of the one that made the release; 0: there was none.
     """
 
     release: Release
@@ -30,6 +31,7 @@ class Deploy:
     lock_epoch: int | None = None
     hooks: Hooks = NO_HOOKS
     accept_breaking: bool = False
+    delivery: int = 0
 
 
 @dataclass(frozen=True)

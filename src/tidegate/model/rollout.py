@@ -131,7 +131,7 @@ class Rollout:
     have once it is promoted and `replicas_before` those to have when it goes back, where the release changes their
     number; until its end there are as many as the greater of both. `approvals` are the gates that were opened,
     `freeze_overridden_by` whoever let it go on inside a freeze window. `monitor` is the table of the way back;
-    `turned_at` is the phase in which it turned.
+    `turned_at` is the phase in which it turned. `delivery` is the number of the one that asked for it; 0: none did.
     """
 
     id: str
@@ -173,6 +173,7 @@ class Rollout:
     tasks: tuple[TaskRecord, ...] = ()
     restoring: Restoring | None = None
     breaking_accepted_by: str = ""
+    delivery: int = 0
 
     @property
     def bake_s(self) -> float:

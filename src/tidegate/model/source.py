@@ -19,7 +19,8 @@ class Commit:
     """Facts about one commit. Times are unix seconds.
 
     `version` comes from the highest semantic-version tag on or before the commit, `ahead` counts the commits since.
-    `warnings` say what a person would want to know: uncommitted changes, submodules.
+    `warnings` say what a person would want to know: uncommitted changes, submodules. `tree` is the id of its content.
+    `repository` is where it was found.
     """
 
     id: str
@@ -30,6 +31,8 @@ class Commit:
     version: str = NO_VERSION
     ahead: int = 0
     warnings: tuple[str, ...] = ()
+    tree: str = ""
+    repository: str = ""
 
     @property
     def short(self) -> str:

@@ -11,6 +11,7 @@ from tidegate.model.judging import SequentialMetric
 from tidegate.model.metering import Origin
 from tidegate.model.monitor import MONITOR, Check
 from tidegate.model.policy import Gate, Policy
+from tidegate.model.stages import Stages
 from tidegate.model.traffic import Match, Preview, Sticky
 from tidegate.model.waves import Host, Waves
 from tidegate.model.workload import Workload
@@ -371,4 +372,5 @@ class Spec:
     analysis: Analysis = Analysis()
     rollback: Rollback = Rollback()
     hooks: Hooks = NO_HOOKS
+    stages: Stages = field(default_factory=Stages)
     file: str = "tidegate.yaml"

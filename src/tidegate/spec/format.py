@@ -15,6 +15,7 @@ from tidegate.spec.routes import ROUTES
 from tidegate.spec.secret import SECRET
 from tidegate.spec.service import SERVICE, WORKLOAD
 from tidegate.spec.shapes import Key, MapOf, Object, Record, Refused
+from tidegate.spec.stages import STAGES
 from tidegate.spec.waves import HOSTS, STRATEGY
 
 PLATFORMS = ("docker", "memory")
@@ -150,6 +151,7 @@ TOP = Object(
             "default: docker, the local engine",
         ),
         Key("strategy", STRATEGY, "How traffic moves to a release.", "canary"),
+        Key("stages", STAGES, "What a commit goes through before its rollout.", "source and build"),
         Key("hooks", HOOKS, "Work before and after a rollout.", "none"),
         Key("analysis", ANALYSIS, "What is watched.", "more than 2 % errors, where there are routes"),
         Key("rollback", ROLLBACK, "Limits of the hard facts.", "see below"),

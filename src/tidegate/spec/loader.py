@@ -7,6 +7,7 @@ from typing import Any
 
 from tidegate.model.errors import Problem, SpecError
 from tidegate.model.spec import NO_HOOKS, Analysis, Canary, Environment, Rollback, Source, Spec
+from tidegate.model.stages import Stages
 from tidegate.model.waves import Waves
 from tidegate.model.workload import Workload
 from tidegate.spec.checks import check_environment
@@ -104,6 +105,7 @@ def _spec(root: Node, context: Context) -> Spec | None:
         analysis=record.get("analysis", Analysis()),
         rollback=record.get("rollback", Rollback()),
         hooks=record.get("hooks", NO_HOOKS),
+        stages=record.get("stages", Stages()),
         file=root.where.file,
     )
 

@@ -28,6 +28,8 @@ def event_lines(events: Iterable[Event], whole: bool = False) -> tuple[Line, ...
 def _lines(event: Event, whole: bool) -> Iterable[Line]:
     at = Span(date(event.at) if whole else clock(event.at), "dim")
     name = NAMES.get(event.kind, event.kind.value)
+    if event.kind is EventKind.STAGE:
+        name = str(event.data.get("stage", name))
     key = f"  {event.key}" if whole else ""
     head, *more = event.because.split("\n")
     yield line(at, key, "  ", Span(f"{name:<11}", KIND_TONES.get(event.kind, "")), " ", told(event, head))

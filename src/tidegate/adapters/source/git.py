@@ -68,15 +68,15 @@ class Git:
             "show",
             "-s",
             "--no-show-signature",
-            "--format=%H%x00%at%x00%ct%x00%an%x00%s",
+            "--format=%H%x00%T%x00%at%x00%ct%x00%an%x00%s",
             "--end-of-options",
             commit,
         )
         text = (await self._checked(repository, folder, shown, QUICK)).out.decode(errors="replace")
-        full, authored, committed, author, subject = text.rstrip("\n").split("\0", 4)
+        full, tree, authored, committed, author, subject = text.rstrip("\n").split("\0", 5)
         version, ahead = await self._version(repository, folder, full)
         warnings = [*await self._submodules(repository, folder, full), *await self._uncommitted(repository, folder)]
-        return Commit(full, subject, author, float(authored), float(committed), version, ahead, tuple(warnings))
+        return Commit(full, subject, author, float(authored), float(committed), version, ahead, tuple(warnings), tree)
 
     async def _version(self, repository: str, folder: Path, commit: str) -> tuple[str, int]:
         listed = await self._checked(repository, folder, ("tag", "--merged", commit), QUICK)

@@ -9,6 +9,7 @@ from pathlib import Path
 from sqlalchemy.exc import SQLAlchemyError
 
 from tidegate.adapters.store.database import Database, connect
+from tidegate.adapters.store.deliveries import SqlDeliveries
 from tidegate.adapters.store.fleets import SqlFleets
 from tidegate.adapters.store.folding import fold
 from tidegate.adapters.store.journal import SqlJournal
@@ -34,6 +35,7 @@ class State:
     switches: SqlSwitches
     outbox: SqlOutbox
     fleets: SqlFleets
+    deliveries: SqlDeliveries
     database: Database
     reserve: Reserve
 
@@ -85,6 +87,7 @@ def _open(location: str) -> State:
         SqlSwitches(database),
         SqlOutbox(database),
         SqlFleets(database, reserve),
+        SqlDeliveries(database, reserve),
         database,
         reserve,
     )

@@ -120,6 +120,34 @@ fleets = Table(
     PrimaryKeyConstraint("agent", "environment"),
 )
 
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("open", Boolean, nullable=False),
+    Column("release", Text, nullable=False, default=""),
+    Column("cancelled_by", Text, nullable=False, default=""),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("agent", "environment", "number"),
+    Index("deliveries_open", "open", "environment"),
+    Index("deliveries_of_release", "agent", "release"),
+)
+
+evidence = Table(
+    "evidence",
+    metadata,
+    Column("agent", Text, nullable=False),
+    Column("stage", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("agent", "stage", "key"),
+)
+"""What a stage found out, by the fingerprint of its inputs: a delivery with the same inputs uses it again."""
+
 pulses = Table(
     "pulses",
     metadata,

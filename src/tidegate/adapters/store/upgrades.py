@@ -26,6 +26,8 @@ class Kind(StrEnum):
     PULSE = "pulse"
     SWITCH = "switch"
     FLEET = "fleet"
+    DELIVERY = "delivery"
+    EVIDENCE = "evidence"
 
 
 DOCUMENT_VERSION = 1

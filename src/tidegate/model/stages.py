@@ -1,0 +1,53 @@
+"""The stages of a delivery, and what the spec says of each. A stage that is None is off."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class StageName(StrEnum):
+    """The stages in the order in which a person reads them; core.delivery says which waits for which."""
+
+    SOURCE = "source"
+    SCAN = "scan"
+    UNIT = "unit"
+    BUILD = "build"
+    INSPECT = "inspect"
+    INTEGRATE = "integrate"
+    COMPATIBILITY = "compatibility"
+    PROTOCOL = "protocol"
+    CHAOS = "chaos"
+    BASELINE = "baseline"
+    ROLLOUT = "rollout"
+
+
+class Severity(StrEnum):
+    """How bad a finding is. Tools' own scales are translated to this one."""
+
+    INFO = "info"
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    CRITICAL = "critical"
+
+    @property
+    def rank(self) -> int:
+        """For comparing: a greater one is worse."""
+        return tuple(Severity).index(self)
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What a stage's work may take: seconds, cores, bytes, processes. Of the budget it takes cores and memory."""
+
+    timeout_s: float = 900.0
+    cpus: float = 1.0
+    memory_bytes: int = 1 << 30
+    pids: int = 1024
+
+
+@dataclass(frozen=True)
+class Stages:
+    """The spec's `stages` section: a field for each stage. Source and build are always on."""
+
+    source: Bounds = Bounds(timeout_s=900.0, cpus=0.5, memory_bytes=256 << 20)
+    build: Bounds = Bounds(timeout_s=1800.0)
