@@ -9,7 +9,7 @@ import pytest
 from tests.e2e.host import Host
 from tests.engine import Engine
 
-pytestmark = [pytest.mark.engine, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.engine, pytest.mark.timeout(300)]
 
 
 def test_adopt_then_deploy_the_next_release(engine: Engine, tmp_path: Path) -> None:

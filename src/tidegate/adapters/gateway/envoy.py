@@ -278,6 +278,8 @@ class EnvoyGateway:
         for one in former:
             await container.remove(self._docker, one.name)
         await container.start(self._docker, name)
+        session = await self._open()
+        await force.wait_for_files(session, await volume.read(session))
 
     async def _in_force(self, session: Session, fragment: Fragment) -> None:
         """Have Envoy read the files again when what this agent needs is not in force: its port was taken, say."""

@@ -33,7 +33,7 @@ class SqlLease:
             current = epoch_in_force(connection, self._environment)
             folded = fold(connection, self._reserve)
             following = current + 1 if current else max(1, int(now))
-            if self._name != EVERYWHERE and not _everywhere_is_over(connection, now):
+            if self._name != EVERYWHERE and not _everywhere_is_over(connection, now, now + 2 * ttl_s):
                 return None, folded
             if connection.execute(select(lease.c.name).where(lease.c.name == self._name)).first() is None:
                 connection.execute(
@@ -66,11 +66,11 @@ class SqlLease:
         return connection.execute(mine.values(holder=to, expires_at=expires_at)).rowcount == 1
 
 
-def _everywhere_is_over(connection: Connection, now: float) -> bool:
+def _everywhere_is_over(connection: Connection, now: float, latest: float) -> bool:
     """Shut out an older Tidegate that decides for everything, once its lease is free; whether it was."""
     everywhere = lease.c.name == EVERYWHERE
     held = connection.execute(select(lease.c.holder, lease.c.expires_at).where(everywhere)).one()
-    if held.holder and held.expires_at > now:
+    if held.holder and now < held.expires_at <= latest:
         return False
     if held.holder:
         connection.execute(update(lease).where(everywhere).values(holder="", epoch=lease.c.epoch + 1, expires_at=0.0))
