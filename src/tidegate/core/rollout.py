@@ -24,6 +24,7 @@ from tidegate.core import (
     setback,
     shape,
     silence,
+    strategies,
     tasks,
 )
 from tidegate.core.alarm import UNPROVEN, alarm
@@ -93,6 +94,8 @@ def _listen(state: AgentState, facts: Facts) -> AgentState:
     """Feed the new measurement blocks to the rollout's metrics."""
     rollout = state.active
     if rollout is None or rollout.fast or rollout.phase in (*UNPROVEN, Phase.REVERTING):
+        return state
+    if not strategies.watched(View(state, rollout, facts)):
         return state
     stable = state.stable.runs_as if state.stable else None
     rollout = analysis.take(rollout, facts.blocks, stable) if facts.blocks else rollout
