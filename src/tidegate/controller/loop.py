@@ -164,12 +164,10 @@ class AgentLoop:
     async def _remembered(self, state: AgentState, fresh: tuple[Block, ...]) -> tuple[Block, ...]:
         """What was measured before the rollout, until its analysis has begun: how stable is when nothing is wrong."""
         rollout = state.active
-        if (
-            rollout is None
-            or rollout.evidence
-            or rollout.streams
-            or rollout.phase not in (Phase.PREPARING, Phase.STARTING)
-        ):
+        if rollout is None or rollout.phase not in (Phase.PREPARING, Phase.STARTING):
+            return ()
+        compares = rollout.analysis.sequential is not None or rollout.analysis.streams
+        if not compares or rollout.evidence or rollout.streams:  # thresholds look at nothing that was before
             return ()
         await self.sampler.save()
         until = fresh[0].at - 1e-6 if fresh else self._ports.clock.now()
