@@ -109,6 +109,21 @@ def test_a_pause_for_a_person_ends_with_5_and_can_be_left_and_taken_up(tidegate:
     assert tidegate("promote", "--full", "--by", "ada")[0] == 0
 
 
+def test_a_weight_is_set_by_hand_with_who_and_why(tidegate: Command, here: Path) -> None:
+    tidegate("deploy")
+    (here / "tidegate.yaml").write_text(SPEC.replace("PAUSE", "{pause: {}}"))
+    assert tidegate("deploy", "web:1.1.0")[0] == 5
+    code, out, _ = tidegate("weight", "70", "--by", "ada", "--reason", "more testers")
+    assert code == 0
+    assert "50 -> 70 %, by ada: more testers" in out
+    assert data(tidegate("status", "--json"))["rollout"]["weight"] == 70
+    assert tidegate("weight", "101")[0] == 2
+    assert tidegate("abort")[0] == 0
+    code, _, err = tidegate("weight", "10")
+    assert code == 1
+    assert "no rollout is under way" in err
+
+
 def test_an_abort_works_with_a_broken_spec(tidegate: Command, here: Path) -> None:
     tidegate("deploy")
     (here / "tidegate.yaml").write_text(SPEC.replace("PAUSE", "{pause: {}}"))

@@ -52,6 +52,7 @@ BEYOND_SCHEMA = (
         "${ is never",
         "X is not set",
         "is not shorter than",
+        "nothing is measured before",
     ),
 )
 """Parts of messages about what a schema of single keys cannot see."""

@@ -173,8 +173,10 @@ class AgentLoop:
                 before = await self._ports.journal.blocks(self.key, rollout.started_at - PAST_S, rollout.started_at)
                 self._history = (rollout.id, tuple(before))
             return self._history[1]
-        begun = rollout.evidence or rollout.streams
-        if begun or rollout.phase not in (Phase.PREPARING, Phase.STARTING):
+        if rollout.phase not in (Phase.PREPARING, Phase.STARTING):
+            return ()
+        compares = rollout.analysis.sequential is not None or rollout.analysis.streams
+        if not compares or rollout.evidence or rollout.streams:  # thresholds look at nothing that was before
             return ()
         await self.sampler.save()
         until = fresh[0].at - 1e-6 if fresh else self._ports.clock.now()

@@ -155,7 +155,7 @@ class Courier:
 
     def _concerns(self, event: Event) -> bool:
         wanted = self.endpoint.on
-        known = event.kind is EventKind.NOTICE and event.at >= self._since
+        known = event.kind is EventKind.NOTICE and event.at >= self._since and not event.data.get("drill")
         return known and (not wanted or str(event.data.get("end")) in wanted)
 
     async def _tell(self, sequence: int, event: Event) -> None:

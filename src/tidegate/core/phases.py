@@ -84,6 +84,10 @@ def _progressing(view: View) -> Move | Note:
             return _prove(view, because) if needs_proof else Move(Phase.PROMOTING, because)
         case Advance(because, weight) if weight != rollout.weight:
             return shift(view, weight, because)
+        case Advance(because) if not strategies.watched(view):
+            after = replace(rollout, cursor=rollout.cursor + 1, cursor_since=view.now, because=because)
+            begins = strategies.watched(replace(view, rollout=after))
+            return Note(analysis.restarted(after, view.now) if begins else after)
         case Advance(because):
             return Note(replace(rollout, cursor=rollout.cursor + 1, cursor_since=view.now, because=because))
 

@@ -26,6 +26,7 @@ from tidegate.core import (
     setback,
     shape,
     silence,
+    strategies,
     tasks,
 )
 from tidegate.core.alarm import UNPROVEN, alarm
@@ -101,6 +102,8 @@ def _listen(state: AgentState, facts: Facts) -> AgentState:
     """Feed the new measurement blocks to the rollout's metrics."""
     rollout = state.active
     if rollout is None or rollout.fast or rollout.phase in (*UNPROVEN, Phase.REVERTING):
+        return state
+    if not strategies.watched(View(state, rollout, facts)):
         return state
     blocks = facts.blocks
     if isinstance(rollout.strategy, InPlace) and state.stable is not None:

@@ -39,6 +39,12 @@ def begin(rollout: Rollout, now: float, past: Sequence[Block], stable: int | Non
     )
 
 
+def restarted(rollout: Rollout, now: float) -> Rollout:
+    """The thresholds from now on: what was not watched until now is no part of their first measurement."""
+    fresh = thresholds.begin(rollout.analysis, now, rollout.candidate.workload.takes_traffic)
+    return replace(rollout, metrics=fresh)
+
+
 def take(rollout: Rollout, blocks: Sequence[Block], stable: int | None) -> Rollout:
     """Feed new blocks to every metric."""
     candidate = rollout.candidate.runs_as

@@ -73,8 +73,10 @@ def _scaled(canary: Canary, view: View) -> Progress:
     return Advance(f"{needed} canary instance{'s' if needed > 1 else ''} ready", view.rollout.weight)
 
 
-def _analyse(view: View, duration_s: float) -> Progress:
+def _analyse(view: View, duration_s: float | None) -> Progress:
     rollout = view.rollout
+    if duration_s is None:
+        return Advance("from here on the metrics are watched in the background", rollout.weight)
     until = rollout.cursor_since + duration_s
     verdict = rollout.verdict
     if view.now < until:
@@ -102,6 +104,12 @@ def _watched(canary: Canary, view: View) -> float:
             case SetWeight(_):
                 return seconds
     return seconds + view.rollout.analysis.rules.within_s
+
+
+def watched(canary: Canary, cursor: int) -> bool:
+    """Whether the metrics are watched on this step: from the step that begins it in the background, if there is one."""
+    begins = [index for index, step in enumerate(canary.steps) if step == Analyse(None)]
+    return not begins or cursor > begins[0]
 
 
 def steps_weight(canary: Canary, view: View) -> int:
