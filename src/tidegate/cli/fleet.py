@@ -23,7 +23,7 @@ from tidegate.model.intent import (
     Retry,
     Undo,
 )
-from tidegate.model.rollout import Phase
+from tidegate.model.rollout import AgentState, Phase
 from tidegate.views.fleet import FleetStatus, fleet_lines, fleet_status
 from tidegate.views.lines import Span, first_line, line
 
@@ -50,6 +50,11 @@ async def fleet_state(desk: "Desk") -> FleetState:
     if state is None:
         raise NotFoundError(f"{desk.key}: nothing was ever deployed", hint="tidegate deploy RELEASE begins")
     return state
+
+
+async def standing(desk: "Desk") -> AgentState | FleetState:
+    """What stands around the target: the fleet's own state where it is one."""
+    return await fleet_state(desk) if await is_fleet(desk) else await desk.state()
 
 
 def for_fleet(desk: "Desk", action: Deploy) -> Deploy | DeployFleet:
