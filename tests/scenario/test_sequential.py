@@ -99,7 +99,7 @@ async def test_the_weight_is_raised_when_the_traffic_is_too_little(tmp_path: Pat
 
 
 async def test_observe_tells_and_acts_on_nothing(tmp_path: Path) -> None:
-    analysis = Analysis(sequential=Sequential(objective=False), mode=Mode.OBSERVE)
+    analysis = Analysis(sequential=Sequential(), mode=Mode.OBSERVE)
     tide = await begun(tmp_path, {"bad": Behaviour(error_share=0.2)}, analysis)
     await tide.deploy("bad")
     turn = await tide.play(in_phase(Phase.PROMOTED, Phase.ROLLED_BACK, Phase.PAUSED))

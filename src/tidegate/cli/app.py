@@ -10,6 +10,7 @@ import typer
 from tidegate.cli import (
     adopt,
     agents,
+    audit,
     backup,
     deliver,
     deploy,
@@ -24,12 +25,14 @@ from tidegate.cli import (
     notices,
     plan,
     quarantine,
+    replay,
     rollout,
     serve,
     simulate,
     spec,
     stages,
     status,
+    token,
 )
 
 if TYPE_CHECKING:
@@ -50,6 +53,7 @@ NOUNS = (
     notices,
     status,
     explain,
+    replay,
     history,
     plan,
     instances,
@@ -58,6 +62,8 @@ NOUNS = (
     agents,
     gateway,
     serve,
+    token,
+    audit,
     doctor,
     simulate,
     drill,
