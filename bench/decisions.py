@@ -32,15 +32,13 @@ def simulate(scenario: Scenario, rps: float, runs: int, seed: int, *, with_peers
     ours = {name: Tidegate(margin, runs) for name, margin in MARGINS.items()}
     knowing = {margin: oracles(scenario, margin, runs) for margin in MARGINS.values()}
     latency = scenario.stretch != 1.0 or scenario.tail_share > 0
-    peers: dict[str, Hits] = {
-        "flagger-99%-1m-5-checks": Flagger(runs),
-        "argo-99%-1m-limit-3": Argo(runs),
-        "z-test-peeking-0.01": ZTest(4 if latency else 1, runs),
-    }
-    if not with_peers:
-        peers = {}
-    elif seed % 1000 == 0:  # the judge is slow: the first chunk only
-        peers["kayenta-mann-whitney-5m"] = Kayenta(runs)
+    peers: dict[str, Hits] = {}
+    if with_peers:
+        peers["flagger-99%-1m-5-checks"] = Flagger(runs)
+        peers["argo-99%-1m-limit-3"] = Argo(runs)
+        peers["z-test-peeking-0.01"] = ZTest(4 if latency else 1, runs)
+        if seed % 1000 == 0:  # the judge is slow: the first chunk only
+            peers["kayenta-mann-whitney-5m"] = Kayenta(runs)
     silent = Arm(np.zeros(runs), np.zeros(runs), np.zeros((runs, len(THRESHOLDS))))
     every = [oracle for group in knowing.values() for oracle in group]
     for t in range(-HISTORY_S, 0):

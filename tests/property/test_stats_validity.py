@@ -216,7 +216,7 @@ def test_more_canary_errors_never_lower_the_evidence(n_canary: int, n_stable: in
         float(stream.value(policy, stream.update(policy, start, block(n_canary, n_stable, errors, k_stable))))
         for errors in (k, k + 1)
     )
-    assert more >= fewer
+    assert more >= fewer * (1 - 1e-12)  # at the cap both are the same but for rounding
 
 
 @settings(max_examples=60, deadline=None)
@@ -228,7 +228,7 @@ def test_more_stable_errors_never_raise_the_evidence(n_canary: int, n_stable: in
         float(stream.value(policy, stream.update(policy, start, block(n_canary, n_stable, k, errors))))
         for errors in (k_stable, k_stable + 1)
     )
-    assert more <= fewer
+    assert more <= fewer * (1 + 1e-12)
 
 
 CELLS = st.lists(st.integers(0, 30), min_size=7, max_size=7)
