@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from tidegate.model.changes import Change
 from tidegate.model.decision import Decision
 from tidegate.model.delivery import Delivery, DeliveryDecision, DeliveryKey
 from tidegate.model.desired import Desired
@@ -348,6 +349,9 @@ class SourceControl(Protocol):
 
     async def describe(self, repository: str, commit: str) -> Commit:
         """Facts about a commit, its version among them. Raises SourceError."""
+
+    async def changes(self, repository: str, commit: str, since: str) -> Change:
+        """What lies between `since` (a commit's id, or empty) and a commit. Raises SourceError."""
 
 
 class SecretSource(Protocol):

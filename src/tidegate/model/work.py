@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tidegate.model.changes import Change
 from tidegate.model.delivery import DeliveryKey
 from tidegate.model.release import Image
 from tidegate.model.source import BuildOptions, Commit
@@ -24,6 +25,15 @@ class LookAtCommit:
     name: str
     repository: str
     reference: str
+
+
+@dataclass(frozen=True)
+class CompareCommits:
+    """Find what lies between a commit that runs (its id; empty: its parent) and another."""
+
+    name: str
+    checkout: Checkout
+    since: str
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,7 @@ class RunContainer:
     repeatable: bool = True
 
 
-Job = LookAtCommit | BuildImage | RunContainer
+Job = LookAtCommit | CompareCommits | BuildImage | RunContainer
 
 
 @dataclass(frozen=True)
@@ -85,6 +95,7 @@ class Result:
     """
 
     commit: Commit | None = None
+    change: Change | None = None
     image: Image | None = None
     exit_code: int | None = None
     oom_killed: bool = False

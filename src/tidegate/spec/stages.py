@@ -3,13 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-from tidegate.model.stages import Bounds, Stages
+from tidegate.model.stages import Bounds, Stages, Unit
 from tidegate.spec.context import Context
-from tidegate.spec.kinds import byte_size, duration, flag, number, whole
+from tidegate.spec.kinds import COMMAND, OneOrMore, Pairs, byte_size, duration, flag, number, text, whole
 from tidegate.spec.scalars import duration_text
-from tidegate.spec.shapes import Either, Key, Object, Record, Scalar, Shape, own
+from tidegate.spec.shapes import INVALID, Either, Key, Object, Record, Scalar, Shape, own
 
 _DEFAULT = Stages()
+PATH_WITHIN = text("a path in the repository", r"(?!/)(?!(.*/)?\.\.(/|$)).+", example="reports/junit.xml")
 
 
 def bounds_keys(default: Bounds) -> tuple[Key, ...]:
@@ -63,11 +64,62 @@ def _stages(record: Record, context: Context) -> Stages:
     return replace(_DEFAULT, **record)
 
 
+def _unit(record: Record, context: Context) -> object:
+    if "image" in record and "target" in record:
+        context.error(record.at("target"), "an image is given too", "keep one of the two")
+    if record.get("min_coverage") and "coverage" not in record:
+        context.error(record.at("min_coverage"), "needs a report", "add coverage: the path that the tests write it to")
+    if "command" not in record:
+        return INVALID
+    if not record["command"]:
+        context.error(record.at("command"), "is empty", 'write ["pytest", "-q"]')
+    default = Unit(())
+    return Unit(
+        command=record["command"],
+        target=record.get("target", default.target),
+        image=record.get("image", ""),
+        junit=record.get("junit", ()),
+        coverage=record.get("coverage", ""),
+        min_coverage=record.get("min_coverage", default.min_coverage),
+        environment={name: value or "" for name, value in record.get("environment", {}).items()},
+        network=record.get("network", ""),
+        repeatable=record.get("repeatable", default.repeatable),
+        bounds=bounds_of(record, default.bounds),
+    )
+
+
+UNIT = Object(
+    "unit",
+    "The project's own tests, in a container with the commit's tree in /src, without a network.",
+    own(
+        Key("command", COMMAND, "What runs the tests.", required=True),
+        Key(
+            "target", text("a stage's name or number"), "Stage of the Dockerfile that they run in.", "0: the first one"
+        ),
+        Key("image", text("an image"), "An image that they run in instead.", "the target"),
+        Key("junit", OneOrMore(PATH_WITHIN), "Where the tests write JUnit reports (a folder: all in it).", "none"),
+        Key("coverage", PATH_WITHIN, "Where they write a Cobertura (XML) or LCOV report.", "none"),
+        Key("min_coverage", number(0.0, "percent"), "Fails below this share of covered lines.", "0"),
+        Key(
+            "environment",
+            Pairs("name", bare=False),
+            "Variables of the tests. No secrets: they stay in the state.",
+            "none",
+        ),
+        Key("network", text("a network's name"), "A network of the engine that the tests may use.", "none"),
+        Key("repeatable", flag(), "They may run again when nobody knows how they ended.", "true"),
+    )
+    + bounds_keys(Unit(()).bounds),
+    build=_unit,
+)
+
+
 STAGES = Object(
     "stages",
     "What a commit goes through before its rollout.",
     own(
         Key("source", _bounded("source_stage", "Finding the commit.", _DEFAULT.source), "Finding the commit."),
+        Key("unit", switched(UNIT, None), "The project's own tests.", "off"),
         Key("build", _bounded("build_stage", "Making the image.", _DEFAULT.build), "Making the image."),
     ),
     build=_stages,

@@ -9,7 +9,7 @@ from tidegate.adapters.workshop.containers import Containers
 from tidegate.model.delivery import DeliveryKey
 from tidegate.model.errors import NotFoundError
 from tidegate.model.release import Image
-from tidegate.model.work import BuildImage, Job, LookAtCommit, Place, Result, RunContainer
+from tidegate.model.work import BuildImage, CompareCommits, Job, LookAtCommit, Place, Result, RunContainer
 from tidegate.ports import Builder, SourceControl, Tell
 
 MakeBuilder = Callable[[Tell], Builder]
@@ -30,6 +30,9 @@ class EngineWorkshop:
         match job:
             case LookAtCommit():
                 result = await self._look(job)
+            case CompareCommits(_, checkout, since):
+                found = await self.source.changes(checkout.repository, checkout.commit, since)
+                result = Result(change=found)
             case BuildImage():
                 result = await self._build(job, tell)
             case RunContainer():
