@@ -350,6 +350,9 @@ class SourceControl(Protocol):
     async def describe(self, repository: str, commit: str) -> Commit:
         """Facts about a commit, its version among them. Raises SourceError."""
 
+    async def additions(self, repository: str, commit: str, since: str) -> Mapping[str, bytes]:
+        """What each commit after `since` added: short commit id/path -> the added lines. Raises SourceError."""
+
     async def changes(self, repository: str, commit: str, since: str) -> Change:
         """What lies between `since` (a commit's id, or empty) and a commit. Raises SourceError."""
 

@@ -69,7 +69,32 @@ class RunContainer:
     repeatable: bool = True
 
 
-Job = LookAtCommit | CompareCommits | BuildImage | RunContainer
+@dataclass(frozen=True)
+class Program:
+    """A program of this machine that reads the tree. `home`: it needs the user's own folder (its database is there)."""
+
+    name: str
+    argv: tuple[str, ...]
+    home: bool = False
+
+
+@dataclass(frozen=True)
+class RunPrograms:
+    """Let programs read a checkout, and nothing of it run. What each wrote to stdout is in the result's `parts`.
+
+    `history`: what each commit since `since` added lies beside the tree. `reads` are files of the tree to bring along.
+    """
+
+    name: str
+    checkout: Checkout
+    programs: tuple[Program, ...]
+    history: bool = False
+    since: str = ""
+    reads: tuple[str, ...] = ()
+    bounds: Bounds = field(default_factory=Bounds)
+
+
+Job = LookAtCommit | CompareCommits | BuildImage | RunContainer | RunPrograms
 
 
 @dataclass(frozen=True)
@@ -103,5 +128,6 @@ class Result:
     unknown: bool = False
     log: tuple[str, ...] = ()
     outputs: Mapping[str, bytes] = field(default_factory=dict)
+    parts: "Mapping[str, Result]" = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     took_s: float = 0.0

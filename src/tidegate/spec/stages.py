@@ -3,11 +3,11 @@
 from dataclasses import replace
 from typing import Any
 
-from tidegate.model.stages import Bounds, Stages, Unit
+from tidegate.model.stages import Bounds, Linter, Scan, Severity, Stages, Unit
 from tidegate.spec.context import Context
-from tidegate.spec.kinds import COMMAND, OneOrMore, Pairs, byte_size, duration, flag, number, text, whole
+from tidegate.spec.kinds import COMMAND, OneOrMore, Pairs, byte_size, choice, duration, flag, number, text, whole
 from tidegate.spec.scalars import duration_text
-from tidegate.spec.shapes import INVALID, Either, Key, Object, Record, Scalar, Shape, own
+from tidegate.spec.shapes import INVALID, Either, Key, ListOf, Object, Record, Scalar, Shape, own
 
 _DEFAULT = Stages()
 PATH_WITHIN = text("a path in the repository", r"(?!/)(?!(.*/)?\.\.(/|$)).+", example="reports/junit.xml")
@@ -62,6 +62,59 @@ def _bounded(name: str, doc: str, default: Bounds) -> Object:
 
 def _stages(record: Record, context: Context) -> Stages:
     return replace(_DEFAULT, **record)
+
+
+_SCAN = Scan()
+
+
+def _linter(record: Record, context: Context) -> object:
+    if not {"name", "image", "command"} <= record.keys():
+        return INVALID
+    return Linter(record["name"], record["image"], record["command"], record.get("sarif", ""))
+
+
+LINTER = Object(
+    "linter",
+    "A linter of the project's own, in a container with the commit's tree, without a network.",
+    own(
+        Key("name", text("a name", r"[a-z0-9][a-z0-9\-]{0,40}", example="eslint"), "Its name.", required=True),
+        Key("image", text("an image"), "What it runs in.", required=True),
+        Key("command", COMMAND, "What runs it.", required=True),
+        Key("sarif", PATH_WITHIN, "Where it writes a SARIF report.", "none: its exit code says"),
+    ),
+    build=_linter,
+)
+
+
+def _scan(record: Record, context: Context) -> Scan:
+    return Scan(
+        dockerfile=record.get("dockerfile", _SCAN.dockerfile),
+        python=record.get("python", _SCAN.python),
+        secrets=record.get("secrets", _SCAN.secrets),
+        trivy=record.get("trivy", _SCAN.trivy),
+        linters=record.get("linters", ()),
+        fail_on=Severity(record.get("fail_on", _SCAN.fail_on)),
+        baseline=record.get("baseline", _SCAN.baseline),
+        bounds=bounds_of(record, _SCAN.bounds),
+    )
+
+
+SCAN = Object(
+    "scan",
+    "Linters and searches for secrets. They read the commit's tree and run nothing of it.",
+    own(
+        Key("dockerfile", flag(), "hadolint on the Dockerfile.", "true"),
+        Key("python", flag(), "bandit and ruff on Python files.", "true"),
+        Key("secrets", flag(), "Secrets in the tree, and in the commits since the running release.", "true"),
+        Key("trivy", flag(), "trivy on the tree; it must be installed.", "false"),
+        Key("linters", ListOf(LINTER, expected="a list of linters"), "Linters of the project's own.", "none"),
+        Key("fail_on", choice(*(one.value for one in Severity)), "The least severity that fails.", _SCAN.fail_on.value),
+        Key("baseline", PATH_WITHIN, "File of findings that were there before and block nothing.", "none"),
+    )
+    + bounds_keys(_SCAN.bounds),
+    build=_scan,
+    may_be_empty=True,
+)
 
 
 def _unit(record: Record, context: Context) -> object:
@@ -119,6 +172,7 @@ STAGES = Object(
     "What a commit goes through before its rollout.",
     own(
         Key("source", _bounded("source_stage", "Finding the commit.", _DEFAULT.source), "Finding the commit."),
+        Key("scan", switched(SCAN, _SCAN), "Linters and searches for secrets.", "off"),
         Key("unit", switched(UNIT, None), "The project's own tests.", "off"),
         Key("build", _bounded("build_stage", "Making the image.", _DEFAULT.build), "Making the image."),
     ),

@@ -1,8 +1,9 @@
 """What lies between two commits, asked of git in four calls, however many files there are."""
 
 import asyncio
+import re
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from posixpath import basename
 
 from tidegate.model.changes import Change, FileChange, Message
@@ -94,3 +95,26 @@ async def _experience(ask: Ask, commit: str) -> int:
         return 0
     counted = await ask("rev-list", "--count", "--fixed-strings", f"--author=<{author}>", commit, "--")
     return max(0, int(counted) - 1)
+
+
+async def additions(ask: Ask, base: str, commit: str) -> dict[str, bytes]:
+    """Short commit id/path -> the lines that the commit added there; merges add nothing of their own."""
+    wanted = ("-p", "-U0", "--no-color", *PLAIN, "--no-merges", f"--max-count={MOST_MESSAGES}", "--format=%x01%h")
+    text = await ask("log", "--no-show-signature", *wanted, f"{base}..{commit}" if base else commit, "--", ".")
+    found: dict[str, bytes] = {}
+    for entry in text.split("\x01")[1:]:
+        short, _, patch = entry.partition("\n")
+        for path, lines in _added(patch):
+            found[f"{short}/{path}"] = "\n".join(lines).encode()
+    return found
+
+
+def _added(patch: str) -> Iterator[tuple[str, list[str]]]:
+    """Path and added lines of each file in a patch. A path that git had to quote gets a plain name."""
+    for part in re.split(r"^diff --git ", patch, flags=re.MULTILINE)[1:]:
+        named = re.search(r"^\+\+\+ b/(.+?)\t?$", part, flags=re.MULTILINE)
+        hunks = part.find("\n@@")
+        lines = [line[1:] for line in part[hunks:].split("\n") if line.startswith("+")] if hunks >= 0 else []
+        if lines:
+            path = named[1] if named else "file"
+            yield path if ".." not in path.split("/") else "file", lines

@@ -13,13 +13,14 @@ from pathlib import Path
 
 from tidegate.adapters.command import Limits, Result, TooLongError, TooMuchError, run
 from tidegate.adapters.source import submodules
-from tidegate.adapters.source.changes import changes
+from tidegate.adapters.source.changes import Ask, additions, changes
 from tidegate.adapters.source.git_errors import explain, redact
 from tidegate.model.changes import Change
 from tidegate.model.errors import SourceError
 from tidegate.model.source import NO_VERSION, SEMVER, Commit, precedence
 
 QUICK = Limits(deadline_s=30.0)
+LONG = Limits(deadline_s=60.0, out_bytes=64 << 20)
 FETCH = Limits(deadline_s=600.0)
 ARCHIVE = Limits(deadline_s=300.0, out_bytes=2 << 30)
 
@@ -108,17 +109,26 @@ class Git:
     async def changes(self, repository: str, commit: str, since: str) -> Change:
         """What lies between a commit that runs and this one; where `since` is not known here, since its parent."""
         folder = await self._folder(repository, fetch=False)
+        return await changes(self._asking(repository, folder), await self._base(folder, commit, since), commit)
 
+    async def additions(self, repository: str, commit: str, since: str) -> Mapping[str, bytes]:
+        """What each commit after `since` (not known here: its parent) added, by short commit id and path."""
+        folder = await self._folder(repository, fetch=False)
+        return await additions(self._asking(repository, folder), await self._base(folder, commit, since), commit)
+
+    def _asking(self, repository: str, folder: Path) -> Ask:
         async def ask(*command: str) -> str:
-            return (await self._checked(repository, folder, command, QUICK)).out.decode(errors="replace")
+            return (await self._checked(repository, folder, command, LONG)).out.decode(errors="replace")
 
+        return ask
+
+    async def _base(self, folder: Path, commit: str, since: str) -> str:
         for candidate in filter(None, (since, f"{commit}^")):
-            found = await self._git(
-                folder, "rev-parse", "-q", "--verify", "--end-of-options", f"{candidate}^{{commit}}"
-            )
+            wanted = ("rev-parse", "-q", "--verify", "--end-of-options", f"{candidate}^{{commit}}")
+            found = await self._git(folder, *wanted)
             if found.code == 0:
-                return await changes(ask, found.out.decode().strip(), commit)
-        return await changes(ask, "", commit)
+                return found.out.decode().strip()
+        return ""
 
     async def _version(self, repository: str, folder: Path, commit: str) -> tuple[str, int]:
         listed = await self._checked(repository, folder, ("tag", "--merged", commit), QUICK)
