@@ -8,6 +8,8 @@ A private engine, a real Envoy, 200 requests a second through it all the time. T
 - command to done: a whole command without a server: it writes the intent, takes the lease, decides, acts, and ends when
   the state says promoted. With a server: the same, decided by a controller that runs already;
 - lost: requests without an answer, over the whole run.
+
+Then in_place, on an engine of its own: bench/downtime.py says how.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
+from bench import downtime  # noqa: E402
+from bench.rows import Row  # noqa: E402
 from scripts.load import Report  # noqa: E402
 from tests.e2e.real import KEY, Real, agent_workload, real  # noqa: E402
 from tests.engine import Engine  # noqa: E402
@@ -47,16 +51,6 @@ BOTH = BlueGreen(bake_s=1.0, keep_s=600.0, drain_s=5.0)
 COLD = BlueGreen(bake_s=1.0, keep_s=0.0, drain_s=5.0)
 HELD = Canary((SetWeight(50), Pause()), bake_s=1.0, drain_s=5.0)
 UNWATCHED = Analysis((), sequential=None)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One measurement, and the goal or the thing that it stands beside."""
-
-    name: str
-    value: float
-    unit: str
-    compared_with: str
 
 
 @dataclass(frozen=True)
@@ -220,6 +214,8 @@ def spread(name: str, values: Sequence[float], unit: str, beside: str) -> list[R
 def main() -> int:
     with Engine() as engine:
         rows = asyncio.run(measured(engine))
+    with Engine() as engine:
+        rows += asyncio.run(downtime.measured(engine))
     machine = {
         "cores": os.cpu_count(),
         "python": platform.python_version(),

@@ -4,10 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from tests.memory import WATCH, release, workload
 from tidegate.adapters.platform.memory.clock import MemoryClock
 from tidegate.adapters.platform.memory.platform import MemoryGateway, MemoryPlatform
+from tidegate.adapters.platform.memory.tasks import MemoryTasks
 from tidegate.adapters.platform.memory.world import Behaviour, World
 from tidegate.adapters.store.opening import State, open_state
 from tidegate.controller.fleet import FleetLoop, FleetPorts
@@ -95,18 +97,27 @@ class Fleet:
         for world in self.worlds.values():
             world.advance(seconds)
 
-    async def ask(self, action: intents.Action, host: str = "", reason: str = "") -> str:
+    async def ask(self, action: intents.Action, host: str = "", reason: str = "", by: str = "operator") -> str:
         """Write an intent, to the fleet or to one host."""
         key = KEY.on(host) if host else KEY
-        wanted = intents.Intent(f"i{next(_ids)}", key, action, "operator", self.now, reason)
+        wanted = intents.Intent(f"i{next(_ids)}", key, action, by, self.now, reason)
         await self.state.store.submit(wanted)
         return wanted.id
 
-    async def deploy(self, version: str, plan: Waves | None = None, fleet: tuple[Host, ...] = ()) -> str:
-        """Ask for a rollout of a version over all hosts."""
-        one = intents.Deploy(release(version, self.base), self.base, self.strategy, WATCH, Rollback())
+    async def deploy(
+        self, version: str, plan: Waves | None = None, fleet: tuple[Host, ...] = (), reason: str = "", **more: Any
+    ) -> str:
+        """Ask for a rollout of a version over all hosts; `more` goes into what each host is asked for."""
+        one = intents.Deploy(release(version, self.base), self.base, self.strategy, WATCH, Rollback(), **more)
         every = fleet or hosts(len(self.worlds))
-        return await self.ask(intents.DeployFleet(one, plan or self.plan, every))
+        return await self.ask(intents.DeployFleet(one, plan or self.plan, every), reason=reason)
+
+    async def answered(self, intent: str) -> intents.Answer:
+        """What became of an intent, after a turn."""
+        await self.turn()
+        answer = await self.state.store.answer(intent)
+        assert answer is not None
+        return answer
 
     async def deployed(self, version: str, limit_s: float = 600.0) -> FleetState:
         """Deploy and run to the end."""
@@ -134,9 +145,8 @@ class Fleet:
         if name in self.loops:
             return self.loops[name]
         world = self.worlds[name]
-        ports = Ports(
-            MemoryPlatform(world), MemoryGateway(world), self.state.store, self.state.journal, MemoryClock(world)
-        )
+        platform, store, journal = MemoryPlatform(world), self.state.store, self.state.journal
+        ports = Ports(platform, MemoryGateway(world), store, journal, MemoryClock(world), tasks=MemoryTasks(world))
         self.loops[name] = AgentLoop(KEY.on(name), ports, self.lease)
         return self.loops[name]
 

@@ -114,6 +114,14 @@ async def test_a_save_of_a_lost_epoch_changes_nothing(state: State, epoch: int) 
     assert await state.journal.events(None) == []
 
 
+async def test_a_lease_from_a_clock_that_was_set_back_since_is_free(state: State) -> None:
+    epoch = await state.lease.acquire("a", 10.0, 7200.0)
+    assert epoch is not None
+    assert await state.lease.acquire("b", 10.0, 7195.0) is None, "two clocks need not agree to the second"
+    assert await state.lease.acquire("b", 10.0, 0.0) == epoch + 1
+    assert not await state.lease.renew("a", epoch, 10.0, 1.0)
+
+
 async def test_nothing_is_saved_without_a_lease(state: State) -> None:
     with pytest.raises(LeaseLostError):
         await state.store.save(decision(), 1)

@@ -21,6 +21,8 @@ from tidegate.model.rollout import Phase
 from tidegate.model.spec import Analyse, BlueGreen, Canary, Rolling, SetMirror, SetRoute, SetWeight, Strategy
 from tidegate.model.traffic import Match, MatchOn, Preview, Sticky
 
+pytestmark = pytest.mark.timeout(600)  # a busy machine is slow; only what never ends may fail
+
 VERSIONS = {
     "healthy": Behaviour(),
     "errors": Behaviour(error_share=0.2),
@@ -62,7 +64,8 @@ class Assassin:
             raise Killed
 
     def keeps_promises(self, operation: Operation) -> None:
-        by_address = {c.address: c for c in self.world.containers.values()}
+        by_name = self.world.containers
+        by_address = {c.address: c for c in by_name.values()}
         match operation:
             case ApplyRoutes(_, routes, _):
                 for goal in routes:
@@ -70,8 +73,8 @@ class Assassin:
                     for backend in goal.backends:
                         for endpoint in backend.endpoints:
                             assert by_address[endpoint.address].state is InstanceState.RUNNING
-            case StopInstance(name) | RemoveInstance(name) if name in self.world.containers:
-                address = self.world.containers[name].address
+            case StopInstance(name) | RemoveInstance(name) if self.world.gateway_running and name in by_name:
+                address = by_name[name].address
                 for goal in self.world.routes.get(KEY, ()):
                     for backend in goal.backends:
                         reached = backend.revision in goal.targets

@@ -3,7 +3,7 @@
 import json
 import re
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tidegate.adapters.gateway import names, render, stages
@@ -52,6 +52,7 @@ def steps(files: dict[str, str], want: render.Config, busy: frozenset[str] = fro
     return seen
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])  # a busy machine draws slowly
 @given(configs(), configs(), configs(), st.integers(0, 40))
 def test_no_route_ever_lacks_its_cluster(
     first: render.Config, second: render.Config, third: render.Config, died: int

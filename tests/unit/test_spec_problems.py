@@ -58,6 +58,7 @@ ONE_LINE = [
     ("strategy: {canary: {}, blu: {}}", "1: strategy.blu: is unknown (valid: canary, rolling, blue_green, in_place, waves)"),
     ("strategy: {canary: {}, rolling: {}}", "1: strategy: found canary and rolling; expected exactly one of canary, rolling, blue_green, in_place or waves (keep one)"),
     ("strategy: {rolling: {max_surge: 0}}", "1: strategy.rolling: max_surge and max_unavailable are both 0: nothing could move (write max_surge: 1, or max_unavailable: 1)"),
+    ("strategy: {rolling: {min_ready: 15m}}", "1: strategy.rolling.min_ready: min_ready (900 s) is not shorter than progress_deadline (600 s) (no instance would count in time: make progress_deadline longer)"),
     ("strategy: {rolling: {max_surge: a}}", "1: strategy.rolling.max_surge: found the text 'a'; expected a number of instances or a percentage (write 1 or \"25%\")"),
     ("strategy: {blue_green: {preview: {}}}", "1: strategy.blue_green.preview: says nothing (write listen: 9090, host: preview.example.org or a match)"),
     ("strategy: {blue_green: {automatic: maybe}}", "1: strategy.blue_green.automatic: found the text 'maybe'; expected true or false"),

@@ -46,6 +46,7 @@ BEYOND_SCHEMA = (
         "is not set",
         "${ is never",
         "X is not set",
+        "is not shorter than",
     ),
 )
 """Parts of messages about what a schema of single keys cannot see."""

@@ -10,6 +10,7 @@ import typer
 from tidegate.cli import (
     adopt,
     agents,
+    audit,
     backup,
     deliver,
     deploy,
@@ -30,6 +31,7 @@ from tidegate.cli import (
     spec,
     stages,
     status,
+    token,
 )
 
 if TYPE_CHECKING:
@@ -58,6 +60,8 @@ NOUNS = (
     agents,
     gateway,
     serve,
+    token,
+    audit,
     doctor,
     simulate,
     drill,

@@ -29,13 +29,14 @@ def listing(
 ) -> None:
     """Show the receivers in force, and how many notices each still waits for."""
     from tidegate.cli.desk import open_desk, perform
+    from tidegate.cli.fleet import standing
     from tidegate.cli.output import Output
     from tidegate.views.lines import line, table
 
     async def work() -> int:
         output = Output(as_json)
         async with open_desk(ctx.obj, Where(file, environment, agent), output) as desk:
-            state = await desk.state()
+            state = await standing(desk)
             rows = [
                 (one.name, one.channel.value, await _waiting(desk, one, state.told_since)) for one in state.endpoints
             ]

@@ -27,13 +27,14 @@ def listing(
 ) -> None:
     """Show what is in quarantine, and why."""
     from tidegate.cli.desk import open_desk, perform
+    from tidegate.cli.fleet import standing
     from tidegate.cli.output import Output
     from tidegate.views.standing import quarantine_data, quarantine_lines
 
     async def work() -> int:
         output = Output(as_json)
         async with open_desk(ctx.obj, Where(file, environment, agent), output) as desk:
-            entries = (await desk.state()).quarantine
+            entries = (await standing(desk)).quarantine
             if as_json:
                 output.data(quarantine_data(entries))
             else:

@@ -276,7 +276,8 @@ class Controller:
 def _teller(ports: Ports) -> Teller | None:
     if ports.outbox is None or ports.notifier is None:
         return None
-    return Teller(Books(ports.store, ports.journal, ports.outbox, ports.clock), ports.notifier)
+    fleets = ports.places.fleets if ports.places is not None else None
+    return Teller(Books(ports.store, ports.journal, ports.outbox, ports.clock, fleets), ports.notifier)
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:

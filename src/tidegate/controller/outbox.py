@@ -12,10 +12,11 @@ from dataclasses import dataclass
 
 from tidegate.model.errors import NoticeError, StoreError, TidegateError
 from tidegate.model.event import Event, EventKind
+from tidegate.model.fleet import FleetState
 from tidegate.model.policy import Endpoint
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState
-from tidegate.ports import Clock, Journal, Notifier, Outbox, Store
+from tidegate.ports import Clock, Fleets, Journal, Notifier, Outbox, Store
 
 LOOK_S = 1.0
 FIRST_PAUSE_S = 1.0
@@ -33,6 +34,7 @@ class Books:
     journal: Journal
     outbox: Outbox
     clock: Clock
+    fleets: Fleets | None = None
 
 
 class Teller:
@@ -64,9 +66,15 @@ class Teller:
         for key in await self._changed():
             if key not in ours:
                 continue
-            state = await self._books.store.load(key)
+            state = await self._state(key)
             if state is not None:
                 self._meet(state)
+
+    async def _state(self, key: AgentKey) -> AgentState | FleetState | None:
+        """Of a fleet its own: its hosts are told of apart."""
+        fleets = self._books.fleets
+        fleet = await fleets.load_fleet(key) if fleets is not None and not key.host else None
+        return fleet or await self._books.store.load(key)
 
     async def _changed(self) -> Iterable[AgentKey]:
         if self._seen is None:
@@ -79,7 +87,7 @@ class Teller:
             self._seen = batch[-1][0]
         return dict.fromkeys(event.key for _, event in batch)
 
-    def _meet(self, state: AgentState) -> None:
+    def _meet(self, state: AgentState | FleetState) -> None:
         for endpoint in state.endpoints:
             name = f"{state.key}/{endpoint.name}"
             courier = self._couriers.get(name)

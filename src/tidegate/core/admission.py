@@ -5,10 +5,12 @@ None of it stands in the way of abort, rollback and undo.
 
 from dataclasses import replace
 from enum import Enum, auto
+from typing import TypeVar
 
 from tidegate.core import quarantine
 from tidegate.core.calendar import local
 from tidegate.core.refusal import RefusedError
+from tidegate.model.fleet import FleetState
 from tidegate.model.intent import Deploy, Intent
 from tidegate.model.policy import OnNew
 from tidegate.model.release import Image
@@ -17,6 +19,9 @@ from tidegate.model.standing import Lock
 from tidegate.model.workload import Workload
 
 LONGEST_LOCK_S = 30 * 86400.0
+
+Standing = TypeVar("Standing", AgentState, FleetState)
+"""One host and a fleet of them are locked, held and kept clean in the same way."""
 
 
 class Way(Enum):
@@ -27,7 +32,7 @@ class Way(Enum):
     SUPERSEDE = auto()
 
 
-def admit(state: AgentState, intent: Intent, action: Deploy, now: float) -> Way:
+def admit(state: AgentState | FleetState, intent: Intent, action: Deploy, now: float) -> Way:
     """What to do with a deploy. Raises RefusedError with the reason and what can be done instead."""
     unlocked(state, intent.by, now)
     _in_epoch(state, action, now)
@@ -52,7 +57,7 @@ def admit(state: AgentState, intent: Intent, action: Deploy, now: float) -> Way:
     raise RefusedError(f"the rollout of revision {title} is under way ({phase}); abort it or wait for its end first")
 
 
-def unlocked(state: AgentState, by: str, now: float) -> None:
+def unlocked(state: AgentState | FleetState, by: str, now: float) -> None:
     """Whether this person may deploy. Raises RefusedError while somebody else's lock lasts."""
     lock = state.lock
     if lock is not None and lock.holds(now) and lock.owner != by:
@@ -62,7 +67,7 @@ def unlocked(state: AgentState, by: str, now: float) -> None:
         )
 
 
-def _in_epoch(state: AgentState, action: Deploy, now: float) -> None:
+def _in_epoch(state: AgentState | FleetState, action: Deploy, now: float) -> None:
     if action.lock_epoch is None:
         return
     lock = state.lock
@@ -71,7 +76,7 @@ def _in_epoch(state: AgentState, action: Deploy, now: float) -> None:
         raise RefusedError(f"lock {action.lock_epoch} is over: {now_in_force}; take a new one and look again")
 
 
-def not_rejected(state: AgentState, image: Image, workload: Workload, overridden: bool) -> None:
+def not_rejected(state: AgentState | FleetState, image: Image, workload: Workload, overridden: bool) -> None:
     """Whether the release is not in quarantine. Raises RefusedError."""
     entry = quarantine.find(state, image, workload)
     if entry is not None and not overridden:
@@ -87,7 +92,7 @@ def enqueue(state: AgentState, queued: Queued, why: str) -> tuple[AgentState, st
     return replace(state, queued=queued), f"{queued.action.release.version} waits {why}{former}"
 
 
-def take_lock(state: AgentState, intent: Intent, seconds: float, now: float) -> tuple[AgentState, str]:
+def take_lock(state: Standing, intent: Intent, seconds: float, now: float) -> tuple[Standing, str]:
     """Lock for the one who asks; who has it already keeps its epoch and gets more time."""
     if not 0 < seconds <= LONGEST_LOCK_S:
         raise RefusedError("a lock lasts for more than nothing and at most 30 days")
@@ -103,7 +108,7 @@ def take_lock(state: AgentState, intent: Intent, seconds: float, now: float) -> 
     return after, f"lock {lock.epoch}: {lock.owner} alone deploys until {local(lock.until)}: {lock.reason}"
 
 
-def unlock(state: AgentState, intent: Intent, force: bool, now: float) -> tuple[AgentState, str]:
+def unlock(state: Standing, intent: Intent, force: bool, now: float) -> tuple[Standing, str]:
     """Give the lock back, or take another's away."""
     lock = state.lock
     if lock is None or not lock.holds(now):

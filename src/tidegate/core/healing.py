@@ -5,8 +5,8 @@ minutes and is forgotten after ten minutes of health, as the kubelet does it.
 """
 
 from collections.abc import Sequence, Set
-from dataclasses import replace
 
+from tidegate.core.changes import changed
 from tidegate.model.event import Event, EventKind
 from tidegate.model.observation import InstanceState, Observation, ObservedInstance
 from tidegate.model.rollout import AgentState, Restarts
@@ -41,7 +41,7 @@ def heal(
         trouble = f"is not alive ({instance.probe_detail})" if _is_up(instance) else f"exited with {instance.exit_code}"
         why = f"{instance.name} {trouble}: restart {count}, the next not before {pause:g} s"
         events.append(Event(now, state.key, EventKind.RESTART, why, instance.revision))
-    return replace(state, restarts=restarts, restart_of=_still_to_do(state, observed)), tuple(events)
+    return changed(state, restarts=restarts, restart_of=_still_to_do(state, observed)), tuple(events)
 
 
 def held_back(state: AgentState, observed: Observation, wanted: Set[str]) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from tidegate.core.changes import changed
 from tidegate.core.view import View
 from tidegate.model.event import Event, EventKind
 from tidegate.model.rollout import Hold, Phase, Rollout, Swap
@@ -30,12 +31,12 @@ class Note:
 
 def note(view: View, because: str) -> Note:
     """Stay, and say what is waited for."""
-    return Note(replace(view.rollout, because=because))
+    return Note(changed(view.rollout, because=because))
 
 
 def shift(view: View, weight: int, because: str) -> Note:
-    """Change the candidate's weight within the phase."""
-    after = replace(view.rollout, weight=weight, because=because)
+    """Change the candidate's weight within the phase: that is progress."""
+    after = replace(view.rollout, weight=weight, cursor_since=view.now, because=because)
     return Note(after, weight_event(view, after, because))
 
 

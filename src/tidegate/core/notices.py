@@ -1,6 +1,7 @@
 """The notice that a team gets at every end, the good one too."""
 
-from tidegate.model.event import Event, EventKind
+from tidegate.model.event import Datum, Event, EventKind
+from tidegate.model.fleet import FleetRollout, FleetState
 from tidegate.model.rollout import AgentState, Phase, Rollout
 from tidegate.model.verdict import Outcome
 
@@ -19,8 +20,13 @@ def of(state: AgentState, rollout: Rollout, now: float) -> Event:
             text = f"Update aborted by {rollout.aborted_by}: {state.key} runs revision {_stable(state)}. Why: {fault}"
         case _:
             text = f"First release failed: {state.key} has nothing to go back to. Why: {fault}"
+    return Event(now, state.key, EventKind.NOTICE, text, rollout.candidate.number, data(state, rollout, now))
+
+
+def data(state: AgentState | FleetState, rollout: Rollout | FleetRollout, now: float) -> dict[str, Datum]:
+    """The facts of an end, for receivers that read no sentences."""
     release = rollout.candidate.release
-    data = {
+    return {
         "end": rollout.phase,
         "rollout": rollout.id,
         "version": release.version,
@@ -31,7 +37,6 @@ def of(state: AgentState, rollout: Rollout, now: float) -> Event:
         "former": _former(state, rollout),
         "took_s": round(now - rollout.started_at, 3),
     }
-    return Event(now, state.key, EventKind.NOTICE, text, rollout.candidate.number, data)
 
 
 def _evidence(rollout: Rollout) -> str:
@@ -45,7 +50,7 @@ def _stable(state: AgentState) -> str:
     return state.stable.title if state.stable else "none"
 
 
-def _former(state: AgentState, rollout: Rollout) -> str:
+def _former(state: AgentState | FleetState, rollout: Rollout | FleetRollout) -> str:
     """The version that served before; empty for a first release."""
     if rollout.phase is not Phase.PROMOTED:
         return state.stable.release.version if state.stable else ""

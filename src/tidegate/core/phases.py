@@ -65,12 +65,12 @@ def _progressing(view: View) -> Move | Note:
     rollout = view.rollout
     if by_hand := _by_hand(view):
         return by_hand
-    if view.waited > rollout.strategy.progress_deadline_s:
-        return stuck(view, rollout.strategy.progress_deadline_s)
     answer = strategies.progress(view)
     if blind := _blind(view, answer):
         return blind
     match answer:
+        case Stay(_, until) if until is None and view.on_step > rollout.strategy.progress_deadline_s:
+            return stuck(view)
         case Stay(because):
             return note(view, because)
         case Wait(hold):
@@ -132,11 +132,11 @@ def _by_hand(view: View) -> Note | None:
     return Note(after, replace(event, data={**event.data, "by": wish.by, "reason": wish.reason}))
 
 
-def stuck(view: View, deadline_s: float) -> Move:
-    """No progress in time: the candidate's fault when it is not ready, a person's matter when it is something else."""
-    because = f"no progress within {deadline_s:g} s: {view.rollout.because}"
-    unready = [instance for instance in view.candidates if not instance.ready]
-    move = turn_back(view, because) if unready else None
+def stuck(view: View) -> Move:
+    """No progress in time: back to stable; what only the gateway holds up is no fault of the candidate: a person's."""
+    because = f"no progress within {view.rollout.strategy.progress_deadline_s:g} s: {view.rollout.because}"
+    short = view.ready_candidates < strategies.shape(view, Phase.PROGRESSING).candidate
+    move = turn_back(view, because) if short else None
     return move or Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, Phase.PROGRESSING, because))
 
 

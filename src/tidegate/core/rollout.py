@@ -21,11 +21,13 @@ from tidegate.core import (
     monitor,
     notices,
     quarantine,
+    setback,
     shape,
     silence,
     tasks,
 )
 from tidegate.core.alarm import UNPROVEN, alarm
+from tidegate.core.changes import changed
 from tidegate.core.moves import Move, Note, weight_event
 from tidegate.core.phases import PHASES
 from tidegate.core.transitions import allowed
@@ -40,7 +42,7 @@ MOST_MOVES = 64
 
 def decide(state: AgentState, facts: Facts) -> Decision:
     """The only decision function. Pure: the same state and facts always give the same decision."""
-    state, answers, events = intents.apply(state, facts)
+    state, answers, events = intents.apply(setback.brought_to(state, facts.now), facts)
     if not facts.observation.reachable:
         return _hold(state, facts, answers, events)
     state, back = _reachable_again(state, facts)
@@ -73,15 +75,7 @@ def _reachable_again(state: AgentState, facts: Facts) -> tuple[AgentState, tuple
     gap = facts.now - state.unreachable_since
     event = Event(facts.now, state.key, EventKind.UNREACHABLE, f"the engine is back after {gap:.1f} s; deadlines moved")
     state = replace(state, unreachable_since=None)
-    return (replace(state, rollout=postponed(state.active, gap)) if state.active else state), (event,)
-
-
-def postponed(rollout: Rollout, gap: float) -> Rollout:
-    """The rollout with its clocks moved by a time in which nobody could look."""
-    hold = rollout.hold
-    if hold and hold.until is not None:
-        hold = replace(hold, until=hold.until + gap)
-    return replace(rollout, phase_since=rollout.phase_since + gap, cursor_since=rollout.cursor_since + gap, hold=hold)
+    return (replace(state, rollout=setback.postponed(state.active, gap)) if state.active else state), (event,)
 
 
 def _watch_readiness(state: AgentState, facts: Facts) -> AgentState:
@@ -91,9 +85,8 @@ def _watch_readiness(state: AgentState, facts: Facts) -> AgentState:
         return state
     known = rollout.ready_since
     seen = facts.observation.of_revision(rollout.candidate.runs_as)
-    return replace(
-        state, rollout=replace(rollout, ready_since={i.name: known.get(i.name, facts.now) for i in seen if i.ready})
-    )
+    since = {i.name: known.get(i.name, facts.now) for i in seen if i.ready}
+    return changed(state, rollout=changed(rollout, ready_since=since))
 
 
 def _listen(state: AgentState, facts: Facts) -> AgentState:
@@ -102,11 +95,10 @@ def _listen(state: AgentState, facts: Facts) -> AgentState:
     if rollout is None or rollout.fast or rollout.phase in (*UNPROVEN, Phase.REVERTING):
         return state
     stable = state.stable.runs_as if state.stable else None
-    rollout = analysis.take(rollout, facts.blocks, stable)
+    rollout = analysis.take(rollout, facts.blocks, stable) if facts.blocks else rollout
     instances = len(facts.observation.of_revision(rollout.candidate.runs_as))
-    return replace(
-        state, rollout=replace(rollout, verdict=analysis.judge(rollout, instances, facts.now, bool(facts.blocks)))
-    )
+    verdict = analysis.judge(rollout, instances, facts.now, bool(facts.blocks))
+    return changed(state, rollout=changed(rollout, verdict=verdict))
 
 
 def _advance(state: AgentState, facts: Facts) -> tuple[AgentState, tuple[Event, ...]]:
@@ -207,7 +199,7 @@ def _drained(state: AgentState, facts: Facts) -> AgentState:
             return False
         return bool(gateway.endpoints(number)) or gateway.active.get(number, 0) > 0 or not gateway.running
 
-    return replace(state, retiring=tuple(leaving for leaving in state.retiring if still(leaving)))
+    return changed(state, retiring=tuple(leaving for leaving in state.retiring if still(leaving)))
 
 
 def _wake_at(state: AgentState, facts: Facts) -> float | None:

@@ -118,7 +118,7 @@ def _record(view: View, work: Work, state: TaskState, detail: str) -> TaskRecord
 def take(state: AgentState, facts: Facts) -> tuple[AgentState, tuple[Event, ...]]:
     """Store what became of the tasks that were started."""
     rollout = state.active
-    if rollout is None:
+    if rollout is None or not rollout.tasks:
         return state, ()
     records = tuple(_look(one, state, facts) for one in rollout.tasks)
     changed = [new for old, new in zip(rollout.tasks, records, strict=True) if new != old]

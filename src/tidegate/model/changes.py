@@ -1,4 +1,4 @@
-"""What a commit changes against the one that runs: raw from source control. What it means is core.changes' to say."""
+"""What a commit changes against the one that runs: raw from source control. What it means is core.commits' to say."""
 
 from dataclasses import dataclass
 

@@ -6,10 +6,11 @@ from enum import StrEnum
 
 from tidegate.model.event import Event
 from tidegate.model.intent import Answer, Intent
-from tidegate.model.policy import Policy
+from tidegate.model.policy import Endpoint, Policy
 from tidegate.model.release import AgentKey, Revision
 from tidegate.model.rollout import AgentState, Hold, Phase
-from tidegate.model.spec import Analysis, Rollback, Strategy
+from tidegate.model.spec import NO_HOOKS, Analysis, Hooks, Rollback, Strategy
+from tidegate.model.standing import HeldBack, Lock, Quarantined
 from tidegate.model.waves import Host, Limits
 
 
@@ -81,6 +82,7 @@ class FleetRollout:
 
     `strategy`, `analysis` and `rollback` are those of each host's rollout. `straight`: no steps and no waves to wait
     for (undo). `policy` and the overrides go on to the hosts. `hurried`: a person said that no wave bakes any more.
+    `carrier` is the host whose rollout runs the pre hooks, for all of them.
     """
 
     id: str
@@ -97,8 +99,10 @@ class FleetRollout:
     hold: Hold | None = None
     straight: bool = False
     policy: Policy = field(default_factory=Policy)
-    override_quarantine: bool = False
     override_freeze: bool = False
+    accept_breaking: bool = False
+    hooks: Hooks = NO_HOOKS
+    carrier: str = ""
     hurried: bool = False
     fault: str = ""
     aborted_by: str = ""
@@ -110,7 +114,11 @@ class FleetRollout:
 
 @dataclass(frozen=True)
 class FleetState:
-    """Everything about a fleet that must survive the controller. `stable` is what its hosts are to run."""
+    """Everything about a fleet that must survive the controller. `stable` is what its hosts are to run.
+
+    What stands around it is as with one host (AgentState); `queued` is the deploy that waits. `hooked` are the releases
+    (by id, oldest first) whose pre hooks have run.
+    """
 
     key: AgentKey
     next_revision: int = 1
@@ -119,6 +127,14 @@ class FleetState:
     history: tuple[Revision, ...] = ()
     rollout: FleetRollout | None = None
     decommissioned: bool = False
+    lock: Lock | None = None
+    lock_epoch: int = 0
+    queued: Intent | None = None
+    quarantine: tuple[Quarantined, ...] = ()
+    held: HeldBack | None = None
+    hooked: tuple[str, ...] = ()
+    endpoints: tuple[Endpoint, ...] = ()
+    told_since: float = 0.0
 
     @property
     def active(self) -> FleetRollout | None:

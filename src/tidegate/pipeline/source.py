@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from tidegate.core.changes import Note, measure, notes, release_notes
+from tidegate.core.commits import Note, measure, notes, release_notes
 from tidegate.model.changes import Change
 from tidegate.model.evidence import Evidence, Finding, Table
 from tidegate.model.source import Commit

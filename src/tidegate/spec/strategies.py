@@ -26,7 +26,7 @@ _BAKE = Key("bake", duration(), "Time to watch after the switch; until then the 
 _DEADLINE = Key(
     "progress_deadline",
     duration(0.001),
-    "Time the candidate may take to become ready.",
+    "Time without progress after which it goes back; watching, pauses and gates do not count.",
     "10m",
     aliases=("progressDeadlineSeconds",),
 )
@@ -88,12 +88,18 @@ def _rolling(record: Record, context: Context) -> object:
         message = "max_surge and max_unavailable are both 0: nothing could move"
         context.error(record.at("max_unavailable"), message, "write max_surge: 1, or max_unavailable: 1")
         return INVALID
+    settle = record.get("min_ready", default.min_ready_s)
+    patience = record.get("progress_deadline", default.progress_deadline_s)
+    if settle >= patience:
+        message = f"min_ready ({settle:g} s) is not shorter than progress_deadline ({patience:g} s)"
+        context.error(record.at("min_ready"), message, "no instance would count in time: make progress_deadline longer")
+        return INVALID
     return Rolling(
         **limits,
-        min_ready_s=record.get("min_ready", default.min_ready_s),
+        min_ready_s=settle,
         bake_s=record.get("bake", default.bake_s),
         drain_s=record.get("drain", default.drain_s),
-        progress_deadline_s=record.get("progress_deadline", default.progress_deadline_s),
+        progress_deadline_s=patience,
     )
 
 

@@ -7,6 +7,7 @@ from tidegate.core.transitions import TONES
 from tidegate.model.fleet import FleetRollout, FleetState, HostStage, HostState
 from tidegate.model.rollout import AgentState, Phase
 from tidegate.views.lines import Line, Node, Span, first_line, line, span_of, tree
+from tidegate.views.standing import standing_of
 
 STAGE_TONES = {
     HostStage.PENDING: "dim",
@@ -59,6 +60,7 @@ class FleetStatus:
     ended_at: float | None
     waves: tuple[WaveRow, ...]
     at: float
+    standing: tuple[str, ...] = ()
 
 
 def fleet_status(state: FleetState, children: Mapping[str, AgentState], now: float) -> FleetStatus:
@@ -80,6 +82,7 @@ def fleet_status(state: FleetState, children: Mapping[str, AgentState], now: flo
         ended_at=rollout.ended_at if rollout else None,
         waves=tuple(_waves(rollout, children)) if rollout else (),
         at=now,
+        standing=standing_of(state, now),
     )
 
 
@@ -110,6 +113,7 @@ def fleet_lines(status: FleetStatus) -> tuple[Line, ...]:
 
 
 def _children(status: FleetStatus) -> Iterable[Node]:
+    yield from (Node(line(Span(text, "yellow"))) for text in status.standing)
     if not status.phase:
         return
     took = span_of((status.ended_at or status.at) - (status.started_at or status.at))

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.model.fleet import FleetState
+from tidegate.model.intent import Deploy, DeployFleet
 from tidegate.model.monitor import Grade, Row
 from tidegate.model.rollout import AgentState
 from tidegate.model.standing import OwnImage, Quarantined
@@ -54,7 +56,7 @@ def monitor_node(rows: Sequence[MonitorRow]) -> Node:
     )
 
 
-def standing_of(state: AgentState, now: float) -> tuple[str, ...]:
+def standing_of(state: AgentState | FleetState, now: float) -> tuple[str, ...]:
     """Sentences about what holds a deployment back."""
     found = []
     if state.lock is not None and state.lock.holds(now):
@@ -63,7 +65,10 @@ def standing_of(state: AgentState, now: float) -> tuple[str, ...]:
     if state.held is not None:
         found.append(f"automatic deliveries are held: {state.held.because}; tidegate acknowledge lets them go")
     if state.queued is not None:
-        found.append(f"{state.queued.action.release.version} waits, asked by {state.queued.by}")
+        action = state.queued.action
+        waits = action.deploy if isinstance(action, DeployFleet) else action
+        version = waits.release.version if isinstance(waits, Deploy) else "a release"
+        found.append(f"{version} waits, asked by {state.queued.by}")
     return tuple(found)
 
 

@@ -7,10 +7,11 @@ intents, which are saved together with the state that says they were asked. Inva
 - A host that cannot be reached is neither proven nor failed, and nobody waits for it.
 - The way back takes every host that was begun, all at once and without steps; a rollback is never rolled back.
 - Whenever a host comes back, it is led to what is current then.
+- Pre hooks run on one host, at most once for a release, and nothing begins elsewhere before they have succeeded.
 """
 
 from tidegate.core.fleet.deciding import decide_fleet
 from tidegate.core.fleet.layout import layout
-from tidegate.core.fleet.words import open_intent
+from tidegate.core.fleet.steering import open_intent
 
 __all__ = ["decide_fleet", "layout", "open_intent"]

@@ -2,15 +2,21 @@
 
 from dataclasses import replace
 
+from tidegate.core import notices, quarantine
 from tidegate.core.fleet import hosts as one_host
 from tidegate.core.fleet.hosts import Aim, Step
 from tidegate.core.fleet.layout import count
 from tidegate.core.fleet.phases import FLEET_TRANSITIONS, FleetMove, begun, named, next_move, tally
-from tidegate.core.fleet.words import hear, to_hosts
+from tidegate.core.fleet.steering import to_hosts
+from tidegate.core.fleet.words import hear
+from tidegate.core.view import effective_phase
 from tidegate.model.event import Datum, Event, EventKind
 from tidegate.model.fleet import Child, FleetDecision, FleetFacts, FleetRollout, FleetState, HostStage, HostState
 from tidegate.model.intent import Intent
 from tidegate.model.rollout import Phase
+
+HOOKED = 50
+"""Releases whose pre hooks are remembered to have run."""
 
 BUSY = (HostStage.ROLLING, HostStage.RETURNING)
 
@@ -32,7 +38,7 @@ def decide_fleet(state: FleetState, facts: FleetFacts) -> FleetDecision:
         if isinstance(move, str):
             state = replace(state, rollout=replace(state.rollout, because=move))
             break
-        state, told = _moved(state, move, facts.now)
+        state, told = _moved(state, move, facts)
         events += told
     state, asked = _begin(state, facts)
     intents += asked
@@ -45,7 +51,8 @@ def _aim(state: FleetState, rollout: FleetRollout, host: HostState) -> Aim | Non
     deadline_s = rollout.waves[host.wave].limits.host_deadline_s
     going = not rollout.phase.ended and rollout.phase is not Phase.REVERTING
     if going or rollout.phase is Phase.PROMOTED:
-        return Aim(rollout.candidate, rollout, deadline_s, straight=rollout.straight)
+        run = replace(rollout.hooks, pre=rollout.hooks.pre if host.name == rollout.carrier else ())
+        return Aim(rollout.candidate, rollout, deadline_s, straight=rollout.straight, hooks=run)
     if state.stable is None:
         return None
     return Aim(state.stable, rollout, deadline_s, back=True, straight=True)
@@ -60,10 +67,21 @@ def _child(facts: FleetFacts, host: HostState) -> Child:
     return facts.children.get(host.name, Child())
 
 
+def _hooked(state: FleetState, rollout: FleetRollout, facts: FleetFacts) -> FleetState:
+    """Remember that this release's pre hooks are done: the rollout of the host that runs them has gone past them."""
+    carrier, release = facts.children.get(rollout.carrier, Child()).state, rollout.candidate.release.id
+    own = carrier.rollout if carrier is not None else None
+    if own is None or own.candidate.release.id != release or release in state.hooked:
+        return state
+    reached = own.turned_at or effective_phase(own)
+    return state if reached is Phase.PREPARING else replace(state, hooked=(*state.hooked, release)[-HOOKED:])
+
+
 def _look(state: FleetState, facts: FleetFacts) -> tuple[FleetState, list[Intent]]:
     """See where every host stands. Nothing begins; what must stop, stops."""
     rollout = state.rollout
     assert rollout is not None
+    state = _hooked(state, rollout, facts)
     return _take(state, rollout, [_looked(state, rollout, host, facts) for host in _concerned(rollout)], facts.now)
 
 
@@ -91,13 +109,19 @@ def _begin(state: FleetState, facts: FleetFacts) -> tuple[FleetState, list[Inten
     free = len(rollout.hosts) if back else count(wave.limits.concurrency, len(wave.hosts))
     free -= 0 if back else sum(1 for host in rollout.hosts.values() if host.stage in BUSY)
     steps: list[Step] = []
+    waits = bool(rollout.hooks.pre) and not back and rollout.candidate.release.id not in state.hooked
     for host in _concerned(rollout):
-        aim = _aim(state, rollout, host)
+        if waits and rollout.carrier not in ("", host.name):
+            continue
+        carrying = replace(rollout, carrier=host.name) if waits else rollout
+        aim = _aim(state, carrying, host)
         if free <= 0 or aim is None or host.stage not in (HostStage.PENDING, HostStage.UNREACHABLE):
             continue
         step = one_host.step(host, _child(facts, host), aim, facts.now, may_begin=True)
         steps.append(step)
         free -= step.host.stage in BUSY
+        if step.action is not None:
+            rollout = carrying
     return _take(state, rollout, steps, facts.now)
 
 
@@ -107,8 +131,8 @@ def _take(state: FleetState, rollout: FleetRollout, steps: list[Step], now: floa
     return replace(state, rollout=rollout), list(to_hosts(state, rollout, steps, now))
 
 
-def _moved(state: FleetState, move: FleetMove, now: float) -> tuple[FleetState, list[Event]]:
-    rollout = state.rollout
+def _moved(state: FleetState, move: FleetMove, facts: FleetFacts) -> tuple[FleetState, list[Event]]:
+    rollout, now = state.rollout, facts.now
     assert rollout is not None
     assert move.to in FLEET_TRANSITIONS[rollout.phase], f"{rollout.phase} -> {move.to} is not in the fleet's table"
     after = replace(
@@ -130,6 +154,8 @@ def _moved(state: FleetState, move: FleetMove, now: float) -> tuple[FleetState, 
         history = (*state.history, after.candidate)[-max(after.rollback.history, 2) :]
         state = replace(state, stable=after.candidate, history=history)
     if move.to.ended:
+        hosts = [child.state for child in facts.children.values() if child.state is not None]
+        state = quarantine.after_fleet(state, after, hosts, now)
         events.append(_notice(state, after, now))
     return state, events
 
@@ -146,7 +172,7 @@ def _notice(state: FleetState, rollout: FleetRollout, now: float) -> Event:
             text = f"Update aborted by {rollout.aborted_by}: {state.key} runs {served} ({counted})."
         case _:
             text = f"Update taken back: {state.key} runs {served} after {took} ({counted}). Why: {rollout.fault}"
-    return Event(now, state.key, EventKind.NOTICE, text, rollout.candidate.number, {"end": rollout.phase})
+    return Event(now, state.key, EventKind.NOTICE, text, rollout.candidate.number, notices.data(state, rollout, now))
 
 
 def _stages(before: FleetState, after: FleetState, now: float) -> list[Event]:

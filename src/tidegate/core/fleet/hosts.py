@@ -8,20 +8,25 @@ from dataclasses import dataclass, replace
 
 from tidegate.model.fleet import Child, FleetRollout, HostStage, HostState, Verb
 from tidegate.model.intent import Abort, Action, Deploy, Pause, Promote, Resume, Undo
+from tidegate.model.policy import Policy
 from tidegate.model.release import Revision
 from tidegate.model.rollout import AgentState, PauseKind, Phase, Rollout
-from tidegate.model.spec import Analysis, Canary
+from tidegate.model.spec import NO_HOOKS, Analysis, Canary, Hooks
 
 
 @dataclass(frozen=True)
 class Aim:
-    """What a host is to run. `back`: this is the way back. `straight`: no steps, no analysis to wait for."""
+    """What a host is to run. `back`: this is the way back. `straight`: no steps, no analysis to wait for.
+
+    `hooks` are those that run on this host.
+    """
 
     revision: Revision
     rollout: FleetRollout
     deadline_s: float
     back: bool = False
     straight: bool = False
+    hooks: Hooks = NO_HOOKS
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,7 @@ def skip(host: HostState, child: Child, full: bool) -> Step:
 
 
 FAILED = HostStage.FAILED
+UNVERIFIED = "unverified"
 
 
 def same(one: Revision, other: Revision) -> bool:
@@ -222,9 +228,11 @@ def _go(state: AgentState | None, aim: Aim) -> Action:
             rollout.strategy,
             rollout.analysis,
             rollout.rollback,
-            rollout.policy,
-            override_quarantine=rollout.override_quarantine,
+            _for_hosts(rollout.policy),
+            override_quarantine=True,  # the fleet's own quarantine has let it pass
             override_freeze=rollout.override_freeze,
+            hooks=aim.hooks,
+            accept_breaking=rollout.accept_breaking,
         )
     last = state.rollout if state is not None else None
     if state is not None and last is not None and last.rollback.window:
@@ -245,3 +253,9 @@ def _go(state: AgentState | None, aim: Aim) -> Action:
         override_quarantine=True,
         override_freeze=True,
     )
+
+
+def _for_hosts(policy: Policy) -> Policy:
+    """Ends are told once, by the fleet; a host tells what only it knows: a way back that could not be verified."""
+    told = (replace(one, on=(UNVERIFIED,)) for one in policy.notify if not one.on or UNVERIFIED in one.on)
+    return replace(policy, notify=tuple(told))

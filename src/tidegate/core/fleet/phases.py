@@ -30,7 +30,7 @@ def next_move(state: FleetState, rollout: FleetRollout, now: float) -> FleetMove
     """The move that is due, or what is waited for."""
     if rollout.phase is Phase.REVERTING:
         return _reverting(state, rollout)
-    fault = "" if rollout.straight else _crossed(rollout)
+    fault = "" if rollout.straight else _carrier_failed(state, rollout) or _crossed(rollout)
     if fault:
         return FleetMove(Phase.REVERTING, fault, rollout.wave, fault=fault)
     match rollout.phase:
@@ -78,6 +78,14 @@ def _crossed(rollout: FleetRollout) -> str:
         if len(failed) == len(reached):
             return f"{counted}, every one that could be reached; {failed[0].name}: {failed[0].because}"
     return ""
+
+
+def _carrier_failed(state: FleetState, rollout: FleetRollout) -> str:
+    """Why nothing may go on: the host that runs the pre hooks for all of them failed before they had succeeded."""
+    carrier = rollout.hosts.get(rollout.carrier)
+    if carrier is None or carrier.stage is not HostStage.FAILED or rollout.candidate.release.id in state.hooked:
+        return ""
+    return f"the pre hooks did not succeed on {carrier.name}: {carrier.because}"
 
 
 def _progressing(rollout: FleetRollout) -> FleetMove | str:

@@ -112,6 +112,8 @@ def _in_place_possible(state: AgentState, action: Deploy, strategy: InPlace) -> 
         count = action.workload.replicas
         mend = "rolling with max_surge 0 and max_unavailable 1 replaces several one after the other"
         raise RefusedError(f"in_place replaces one instance, and {count} are asked for; {mend}")
+    if state.stable is not None and state.replicas != 1:
+        raise RefusedError(f"in_place replaces one instance, and {state.replicas} run; tidegate scale 1 first")
     if state.stable is None or action.accept_breaking or not strategy.refuse_breaking:
         return
     before, after = state.stable.release.version, action.release.version

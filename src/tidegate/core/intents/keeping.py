@@ -3,11 +3,13 @@
 from dataclasses import replace
 
 from tidegate.core import admission, healing, quarantine
+from tidegate.core.admission import Standing
 from tidegate.core.refusal import RefusedError
 from tidegate.model.decision import Facts
 from tidegate.model.intent import Adopt, Intent
 from tidegate.model.release import Revision
 from tidegate.model.rollout import AgentState
+from tidegate.model.spec import InPlace
 
 MOST_REPLICAS = 1000
 
@@ -19,6 +21,8 @@ def scale(state: AgentState, intent: Intent, replicas: int) -> tuple[AgentState,
         )
     if state.stable is None and state.rollout is None:
         raise RefusedError("nothing was deployed here yet")
+    if replicas > 1 and state.rollout is not None and isinstance(state.rollout.strategy, InPlace):
+        raise RefusedError("in_place is for an agent that cannot run twice; deploy with another strategy, then scale")
     rollout = replace(state.rollout, replicas=None, replicas_before=None) if state.rollout else None
     because = f"{state.replicas} -> {replicas} instances, by {intent.by}"
     return replace(state, replicas=replicas, rollout=rollout), because
@@ -57,7 +61,7 @@ def decommission(state: AgentState, intent: Intent, now: float) -> tuple[AgentSt
     return replace(state, decommissioned=True, stable=None, history=(), retiring=()), f"decommissioned by {intent.by}"
 
 
-def lift(state: AgentState, intent: Intent, revision: int) -> tuple[AgentState, str]:
+def lift(state: Standing, intent: Intent, revision: int) -> tuple[Standing, str]:
     state, entry = quarantine.lift(state, revision)
     if entry is None:
         known = ", ".join(one.id for one in state.quarantine) or "nothing"
@@ -67,7 +71,7 @@ def lift(state: AgentState, intent: Intent, revision: int) -> tuple[AgentState, 
     return state, f"{entry.version} is out of quarantine, by {intent.by}: {intent.reason}"
 
 
-def acknowledge(state: AgentState, intent: Intent) -> tuple[AgentState, str]:
+def acknowledge(state: Standing, intent: Intent) -> tuple[Standing, str]:
     if state.held is None:
         return state, "nothing is held; nothing to do"
     return replace(state, held=None), f"acknowledged by {intent.by}: automatic deliveries may go on"

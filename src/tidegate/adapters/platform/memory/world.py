@@ -99,8 +99,9 @@ class World:
 
     `rates` are requests a second on ports that have their own, such as a preview's.
 
-    `hear` gets every heartbeat but those of the `muted` instances. `deeds` says how tasks turn out, by the name's part
-    before "-r"; `jobs` are the tasks that are there, `runs` the names of all that were ever started.
+    `hear` gets every heartbeat but those of the `muted` instances; the `unready` ones fail their readiness probe.
+    `deeds` says how tasks turn out, by the name's part before "-r"; `jobs` are the tasks that are there, `runs` the
+    names of all that were ever started.
     """
 
     behaviours: Mapping[str, Behaviour] = field(default_factory=dict)
@@ -120,6 +121,7 @@ class World:
     on_call: Callable[[str, Operation], None] = lambda when, operation: None
     hear: Callable[[Heartbeat], object] = lambda heartbeat: None
     muted: set[str] = field(default_factory=set)
+    unready: set[str] = field(default_factory=set)
     deeds: Mapping[str, Deed] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
     runs: list[str] = field(default_factory=list)
@@ -140,7 +142,7 @@ class World:
     def ready(self, container: Container) -> bool:
         """Whether its readiness probe would pass."""
         after = self.behaviour(container).ready_after_s
-        running = container.state is InstanceState.RUNNING
+        running = container.state is InstanceState.RUNNING and container.name not in self.unready
         return running and after is not None and self.age(container) >= after and self.alive(container)
 
     def alive(self, container: Container) -> bool:

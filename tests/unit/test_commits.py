@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tidegate.core.changes import entropy, measure, notes, release_notes
+from tidegate.core.commits import entropy, measure, notes, release_notes
 from tidegate.model.changes import Change, FileChange, Message
 
 FILES = (
