@@ -35,6 +35,7 @@ from tidegate.model.operation import (
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
 from tidegate.ports import (
+    Audit,
     Clock,
     Fleets,
     Gateway,
@@ -84,6 +85,7 @@ class Ports:
     tasks: Tasks | None = None
     sources: OpenSource | None = None
     places: Places | None = None
+    audit: Audit | None = None
     pipeline: Pipeline | None = None
 
 
