@@ -284,7 +284,7 @@ def _teller(ports: Ports) -> Teller | None:
     if ports.outbox is None or ports.notifier is None:
         return None
     fleets = ports.places.fleets if ports.places is not None else None
-    return Teller(Books(ports.store, ports.journal, ports.outbox, ports.clock, fleets), ports.notifier)
+    return Teller(Books(ports.store, ports.journal, ports.outbox, ports.clock, fleets, ports.audit), ports.notifier)
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:

@@ -36,6 +36,7 @@ from tidegate.model.rollout import AgentState, Phase
 from tidegate.model.spec import InPlace
 from tidegate.model.standing import PausedAll
 from tidegate.ports import (
+    Audit,
     Clock,
     Fleets,
     Gateway,
@@ -85,6 +86,7 @@ class Ports:
     tasks: Tasks | None = None
     sources: OpenSource | None = None
     places: Places | None = None
+    audit: Audit | None = None
     pipeline: Pipeline | None = None
 
 

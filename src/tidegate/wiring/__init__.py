@@ -143,6 +143,7 @@ class Toolbox:
             NoticeSender(secrets, self.environ),
             tasks,
             Opener(platform.engine, secrets, folder, heartbeats),
+            audit=books.audit,
         )
         folder_of_state = (file_of(self.location()) or Path(locate({}))).parent
         kept = folder_of_state / "secrets"
