@@ -99,7 +99,7 @@ def _watched(canary: Canary, view: View) -> float:
     seconds = 0.0
     for step in canary.steps[view.rollout.cursor + 1 :]:
         match step:
-            case Analyse(duration_s) | Pause(float() as duration_s):
+            case Analyse(float() as duration_s) | Pause(float() as duration_s):
                 seconds += duration_s
             case SetWeight(_):
                 return seconds
