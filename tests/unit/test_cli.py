@@ -147,7 +147,7 @@ def test_time_over_is_4(tidegate: Command, here: Path) -> None:
     ("arguments", "code", "words"),
     [
         (("nonsense",), 2, "No such command"),
-        (("scale", "0"), 2, "greater than or equal to 1"),
+        (("scale", "0"), 2, "0 is not in the range"),
         (("status",), 1, "nothing was ever deployed"),
         (("abort",), 1, "nothing was ever deployed"),
         (("deploy", "2.0.0"), 1, "no release 2.0.0"),
