@@ -104,10 +104,6 @@ class Controller:
         await asyncio.sleep(min(seconds, SOON_S) if loop is None else seconds)
         return False
 
-    def look(self) -> None:
-        """Somebody in this process asked something: hear it now, and not when it is looked for next."""
-        self._asked.set()
-
     def _deliveries_of(self, key: AgentKey) -> list[DeliveryLoop]:
         return [loop for one, loop in self._deliveries.items() if one.agent == key.fleet]
 
@@ -115,6 +111,10 @@ class Controller:
         """Whether a rollout of the agent is under way."""
         loop = self._loops.get(key)
         return loop is not None and loop.state is not None and loop.state.active is not None
+
+    def look(self) -> None:
+        """Somebody in this process asked something: hear it now, and not when it is looked for next."""
+        self._asked.set()
 
     def _with_hosts(self, key: AgentKey) -> list[AgentKey]:
         return [one for one in self._loops if key in (one, one.fleet)]
@@ -284,7 +284,7 @@ def _teller(ports: Ports) -> Teller | None:
     if ports.outbox is None or ports.notifier is None:
         return None
     fleets = ports.places.fleets if ports.places is not None else None
-    return Teller(Books(ports.store, ports.journal, ports.outbox, ports.clock, fleets), ports.notifier)
+    return Teller(Books(ports.store, ports.journal, ports.outbox, ports.clock, fleets, ports.audit), ports.notifier)
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:

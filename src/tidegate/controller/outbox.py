@@ -8,7 +8,7 @@ import asyncio
 import logging
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.model.errors import NoticeError, StoreError, TidegateError
 from tidegate.model.event import Event, EventKind
@@ -16,7 +16,7 @@ from tidegate.model.fleet import FleetState
 from tidegate.model.policy import Endpoint
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState
-from tidegate.ports import Clock, Fleets, Journal, Notifier, Outbox, Store
+from tidegate.ports import Audit, Clock, Fleets, Journal, Notifier, Outbox, Store
 
 LOOK_S = 1.0
 FIRST_PAUSE_S = 1.0
@@ -35,6 +35,7 @@ class Books:
     outbox: Outbox
     clock: Clock
     fleets: Fleets | None = None
+    audit: Audit | None = None
 
 
 class Teller:
@@ -148,14 +149,20 @@ class Courier:
         while batch := await self._books.journal.events(self._key, after=position, limit=BATCH):
             for sequence, event in batch:
                 if self._concerns(event):
-                    await self._tell(sequence, event)
+                    await self._tell(sequence, await self._witnessed(event))
                     await self._books.outbox.advance(self._name, sequence)
             position = batch[-1][0]
             await self._books.outbox.advance(self._name, position)
 
+    async def _witnessed(self, event: Event) -> Event:
+        """With the audit log's head: once it is out, nobody who owns the database can rewrite what came before it."""
+        if self._books.audit is None:
+            return event
+        return replace(event, data={**event.data, "audit_head": str(await self._books.audit.head())})
+
     def _concerns(self, event: Event) -> bool:
         wanted = self.endpoint.on
-        known = event.kind is EventKind.NOTICE and event.at >= self._since
+        known = event.kind is EventKind.NOTICE and event.at >= self._since and not event.data.get("drill")
         return known and (not wanted or str(event.data.get("end")) in wanted)
 
     async def _tell(self, sequence: int, event: Event) -> None:

@@ -72,7 +72,7 @@ class SqlDeliveries:
         """Everything in one transaction. Raises LeaseLostError when `epoch` is not the one in force."""
 
         def work(connection: Connection) -> list[int]:
-            require(connection, epoch)
+            require(connection, decision.state.key.agent.environment, epoch)
             folded = fold(connection, self._reserve)
             _write(connection, decision)
             return folded

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from tidegate.adapters.store import documents
 from tidegate.adapters.store.database import Database, Latest
@@ -67,6 +67,10 @@ class SqlJournal:
         payloads = await self._database.read(lambda connection: connection.execute(query).scalars().all())
         return [block for payload in payloads for block in _unpack(payload) if since <= block.at <= until]
 
+    async def trim(self, key: AgentKey, before: float) -> int:
+        """Forget blocks that ended before a time (unix seconds), whole rows at a time; how many. Events never go."""
+        return await self._database.write(lambda connection: _trim(connection, key, before))
+
     async def add_release(self, release: Release) -> None:
         """Keep a release; the same one twice is harmless."""
         await self._database.write(lambda connection: write_release(connection, release))
@@ -119,6 +123,14 @@ def _add_blocks(connection: Connection, key: AgentKey, blocks: list[Block]) -> N
             seq = None
         else:
             connection.execute(insert(blocks_table), {**key_columns(key), **values})
+
+
+def _trim(connection: Connection, key: AgentKey, before: float) -> int:
+    old = [blocks_table.c[name] == value for name, value in key_columns(key).items()]
+    old.append(blocks_table.c.last_at < before)
+    entries = connection.execute(select(blocks_table.c.entries).where(*old)).scalars().all()
+    connection.execute(delete(blocks_table).where(*old))
+    return sum(entries)
 
 
 def _unpack(payload: bytes) -> list[Block]:

@@ -61,7 +61,7 @@ class SqlStore:
         rows = rows_of(decision, self._known.get(key, frozenset()))
 
         def work(connection: Connection) -> list[int]:
-            require(connection, epoch)
+            require(connection, key.environment, epoch)
             folded = fold(connection, self._reserve)
             write(connection, rows)
             return folded
@@ -118,9 +118,9 @@ def write_intent(connection: Connection, intent: Intent) -> bool:
     return found is None
 
 
-def require(connection: Connection, epoch: int) -> None:
-    """Refuse who does not hold the lease any more. Raises LeaseLostError."""
-    current = epoch_in_force(connection)
+def require(connection: Connection, environment: str, epoch: int) -> None:
+    """Refuse who does not hold the lease over an environment any more. Raises LeaseLostError."""
+    current = epoch_in_force(connection, environment)
     if current != epoch:
         raise LeaseLostError(
             f"another controller decides now (epoch {current}; this one had {epoch})",
