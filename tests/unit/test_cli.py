@@ -147,7 +147,7 @@ def test_time_over_is_4(tidegate: Command, here: Path) -> None:
     ("arguments", "code", "words"),
     [
         (("nonsense",), 2, "No such command"),
-        (("scale", "0"), 2, "greater than or equal to 1"),
+        (("scale", "0"), 2, "0 is not in the range"),
         (("status",), 1, "nothing was ever deployed"),
         (("abort",), 1, "nothing was ever deployed"),
         (("deploy", "2.0.0"), 1, "no release 2.0.0"),
@@ -211,7 +211,7 @@ async def test_left_without_a_terminal_the_traffic_is_held(here: Path) -> None:
     (here / "tidegate.yaml").write_text(SPEC.replace("PAUSE", "{pause: {}}"))
     async with open_desk(Toolbox(), Where(), Output()) as desk, desk.site() as site:
         action: Deploy = await deploy_action(order_of(desk, site), "", "ada")
-        session = Session(desk.key, site.ports, desk.books.lease)
+        session = Session(desk.key, site.ports, desk.books.lease_of(desk.key.environment))
         intent = await session.ask(action, "ada")
         follower = Follower(session, site, Screen(Output()), "ada", interactive=False)
         following = asyncio.create_task(follower.follow(intent, lambda progress: False, 20.0))
@@ -220,7 +220,7 @@ async def test_left_without_a_terminal_the_traffic_is_held(here: Path) -> None:
         os.kill(os.getpid(), 15)
         result = await following
         assert result.ending is Ending.DETACHED
-        assert await desk.books.lease.acquire("another", 1.0, time.time()) is not None
+        assert await desk.books.lease_of(desk.key.environment).acquire("another", 1.0, time.time()) is not None
 
 
 def environ() -> dict[str, str]:

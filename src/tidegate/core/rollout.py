@@ -22,6 +22,7 @@ from tidegate.core import (
     monitor,
     notices,
     quarantine,
+    recovery,
     setback,
     shape,
     silence,
@@ -46,7 +47,11 @@ MOST_MOVES = 64
 
 def decide(state: AgentState, facts: Facts) -> Decision:
     """The only decision function. Pure: the same state and facts always give the same decision."""
-    state, answers, events = intents.apply(setback.brought_to(state, facts.now), facts)
+    if facts.found is None and recovery.is_blank(state):
+        return _hold(state, facts, (), ())  # what is asked waits: it may be about what runs here already
+    state, recovered = recovery.take_over(setback.brought_to(state, facts.now), facts)
+    state, answers, events = intents.apply(state, facts)
+    events = (*recovered, *events)
     if not facts.observation.reachable:
         return _hold(state, facts, answers, events)
     state, back = _reachable_again(state, facts)

@@ -222,9 +222,13 @@ class ThresholdMetric:
 
 
 class Undecidable(StrEnum):
-    """What becomes of a canary that is neither proven worse nor proven good within the time."""
+    """What becomes of a canary that is neither proven worse nor proven good within the time.
+
+    RAISE gives it more traffic as soon as it is clear that what it has cannot suffice, up to half; then it pauses.
+    """
 
     PAUSE = "pause"
+    RAISE = "raise"
     PROCEED = "proceed"
 
 
