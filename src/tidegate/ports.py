@@ -8,6 +8,8 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
+from tidegate.model.access import AccessToken
+from tidegate.model.audit import Act, Entry, Head
 from tidegate.model.decision import Decision
 from tidegate.model.delivery import Delivery, DeliveryDecision, DeliveryKey
 from tidegate.model.desired import Desired
@@ -153,10 +155,16 @@ class Store(Protocol):
         """
 
     async def submit(self, intent: Intent) -> None:
-        """Write an intent for the holder of the lease."""
+        """Write an intent for the holder of the lease, and into the audit log; the same one twice is harmless.
+
+        Raises ConflictError when its id was given to something else.
+        """
 
     async def pending(self, key: AgentKey) -> tuple[Intent, ...]:
         """Intents not answered yet, oldest first."""
+
+    async def find_intent(self, intent: str) -> Intent | None:
+        """An intent by its id, answered or not."""
 
     async def answer(self, intent: str) -> Answer | None:
         """What became of an intent, or None while it is open."""
@@ -321,6 +329,35 @@ class Notifier(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+
+
+class Audit(Protocol):
+    """The audit log: only ever added to, each entry chained to the one before. Intents get there by Store.submit."""
+
+    async def record(self, act: Act) -> None:
+        """Add an entry; on the disk when this returns."""
+
+    async def entries(self, after: int = 0, limit: int = 1000) -> list[Entry]:
+        """Entries with a higher sequence number, oldest first."""
+
+    async def head(self) -> Head:
+        """The last entry's number and hash."""
+
+
+class Access(Protocol):
+    """Tokens of the API, by their digests; making and revoking one is in the audit log in the same transaction."""
+
+    async def add(self, token: AccessToken, act: Act) -> None:
+        """Keep a new one. Raises ConflictError when a token that is in force has its name."""
+
+    async def tokens(self) -> list[AccessToken]:
+        """Every token that was ever made, oldest first."""
+
+    async def find(self, identity: str) -> AccessToken | None:
+        """A token by its public id."""
+
+    async def revoke(self, identity: str, act: Act) -> bool:
+        """From now on it is refused; False when there is none, or when it was revoked before."""
 
 
 class LeaseStore(Protocol):

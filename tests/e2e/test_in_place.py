@@ -5,19 +5,17 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.real import KEY, Real, real
 from tests.engine import Engine
-from tidegate.cli.backup import _look as look
-from tidegate.controller.loop import Ports
+from tidegate.controller.backups import ask_backups
 from tidegate.model import intent as intents
 from tidegate.model.errors import NotFoundError
 from tidegate.model.event import EventKind
-from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
 from tidegate.model.spec import BackedUp, InPlace, Verify, VersionIn
 from tidegate.model.workload import Mount, MountKind, Probe, ProbeKind, PublishedPort, Workload
@@ -65,14 +63,6 @@ def agent(version: str, **environment: str) -> Workload:
         readiness=Probe(ProbeKind.HTTP, port=8080, path="/", period_s=1.0),
         stop_grace_s=5.0,
     )
-
-
-@dataclass
-class Command:
-    """What `tidegate backup` needs of its desk and its site."""
-
-    ports: Ports
-    key: AgentKey = KEY
 
 
 class Outside:
@@ -159,15 +149,14 @@ async def test_a_person_lists_and_restores_backups(engine: Engine, tmp_path: Pat
     async with real(engine, tmp_path) as tide, Outside(engine.address) as outside:
         await tide.deploy(agent("3.0.0"), "3.0.0", strategy=SWAP)
         await tide.deploy(agent("3.1.0"), "3.1.0", strategy=SWAP)
-        command = Command(tide.ports)
-        newest, *_ = await look(command, command)
+        newest, *_ = await ask_backups(tide.ports.tasks, KEY)
         name, about = newest.partition(" ")[::2]
         assert name.endswith("-r2")
         assert "precious: " in about
-        (since,) = await look(command, command, name, ("precious",))
+        (since,) = await ask_backups(tide.ports.tasks, KEY, name, ("precious",))
         assert since.startswith("precious: 1 files of 5 bytes")
         with pytest.raises(NotFoundError, match="there is no backup nonsense"):
-            await look(command, command, "nonsense", ("precious",))
+            await ask_backups(tide.ports.tasks, KEY, "nonsense", ("precious",))
         assert phase(await tide.ask(intents.RestoreBackup(name))) is Phase.PROMOTED
         await outside.answers("3.1.0")
         # What 3.1.0 wrote before is gone, and 3.1.0 has written it anew; the restored files are those of 3.0.0.

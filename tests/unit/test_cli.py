@@ -189,13 +189,13 @@ def test_the_watch_ends_by_itself_and_writes_events_as_lines(tidegate: Command) 
 
 async def test_left_without_a_terminal_the_traffic_is_held(here: Path) -> None:
     """What SIGTERM or Ctrl-C without a terminal does: the rollout stays where it is, and the lease is given back."""
-    from tidegate.cli.desk import open_desk
-    from tidegate.cli.options import Where, Who
-    from tidegate.cli.releases import deploy_action
+    from tidegate.cli.desk import open_desk, order_of
+    from tidegate.cli.options import Where
+    from tidegate.controller.releases import deploy_action
 
     (here / "tidegate.yaml").write_text(SPEC.replace("PAUSE", "{pause: {}}"))
     async with open_desk(Toolbox(), Where(), Output()) as desk, desk.site() as site:
-        action: Deploy = await deploy_action(desk, site, "", Who())
+        action: Deploy = await deploy_action(order_of(desk, site), "", "ada")
         session = Session(desk.key, site.ports, desk.books.lease)
         intent = await session.ask(action, "ada")
         follower = Follower(session, site, Screen(Output()), "ada", interactive=False)

@@ -10,7 +10,7 @@ from tidegate.cli.options import Where, Who
 if TYPE_CHECKING:
     from tidegate.cli.desk import Desk
     from tidegate.cli.follow import Progress
-    from tidegate.cli.toolbox import Site
+    from tidegate.controller.site import Site
 
 
 def register(app: typer.Typer) -> None:

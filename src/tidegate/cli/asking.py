@@ -3,13 +3,13 @@
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from tidegate.cli.desk import Desk
-from tidegate.cli.fleet import ask_fleet, for_fleet, is_fleet
+from tidegate.cli.desk import Desk, order_of
+from tidegate.cli.fleet import ask_fleet, is_fleet
 from tidegate.cli.follow import Ending, Follower, Goal, Progress, Result
 from tidegate.cli.options import Who
 from tidegate.cli.screen import Screen
-from tidegate.cli.toolbox import Site
-from tidegate.controller.preview import preview
+from tidegate.controller.releases import for_hosts
+from tidegate.controller.site import Site
 from tidegate.core import notices
 from tidegate.core.transitions import TONES
 from tidegate.model.errors import ConflictError, Exit
@@ -54,7 +54,9 @@ async def ask_rollout(desk: Desk, site: Site, action: Action | None, asking: Ask
     is given and not waited for.
     """
     if await is_fleet(desk):
-        return await ask_fleet(desk, site, for_fleet(desk, action) if isinstance(action, Deploy) else action, asking)
+        return await ask_fleet(
+            desk, site, for_hosts(order_of(desk, site), action) if isinstance(action, Deploy) else action, asking
+        )
     word = isinstance(action, Promote | Resume | Approve)
 
     def goal(progress: Progress) -> bool:
@@ -115,7 +117,7 @@ async def checked(desk: Desk, site: Site, result: Result) -> Result:
     """The result, with what the host says where data is wanted. Raises ConflictError for what was refused."""
     answer = result.progress.answer
     if desk.output.as_json and result.progress.state is not None:
-        seen = await preview(desk.key, site.ports, probes_s=1.0)
+        seen = await site.preview(desk.key, probes_s=1.0)
         result = replace(result, progress=replace(result.progress, seen=seen))
     if answer is not None and not answer.accepted:
         raise ConflictError(f"{desk.key}: {answer.because}", hint="tidegate status shows where it stands")

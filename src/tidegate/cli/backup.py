@@ -9,10 +9,6 @@ from tidegate.cli.options import Where, Who
 
 if TYPE_CHECKING:
     from tidegate.cli.desk import Desk
-    from tidegate.cli.toolbox import Site
-
-LOOK_S = 120.0
-"""Making the image for backups, the first time, is in it."""
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +39,7 @@ async def _show(ctx: typer.Context, where: Where, as_json: bool) -> int:
 
     output = Output(as_json)
     async with open_desk(ctx.obj, where, output) as desk, desk.site() as site:
-        found = [text.partition(" ")[::2] for text in await _look(desk, site)]
+        found = [text.partition(" ")[::2] for text in await site.backups(desk.key)]
     if as_json:
         output.data([{"id": name, "about": about} for name, about in found])
     elif found:
@@ -84,7 +80,7 @@ def restore(
 
         async with open_desk(ctx.obj, Where(file, environment, agent), Output(as_json)) as desk, desk.site() as site:
             volumes = tuple(volume or ()) or await _volumes(desk)
-            written = "; ".join(await _look(desk, site, backup, volumes))
+            written = "; ".join(await site.backups(desk.key, backup, volumes))
             if not yes:
                 mend = f"tidegate backup restore {backup} --yes goes ahead"
                 raise UsageError(f"written since backup {backup}, and lost with it: {written}", hint=mend)
@@ -105,42 +101,3 @@ async def _volumes(desk: "Desk") -> tuple[str, ...]:
     if isinstance(strategy, InPlace) and strategy.volumes:
         return tuple(volume.name for volume in strategy.volumes)
     raise UsageError(f"{desk.key} was not deployed with backups", hint="name the volumes: --volume NAME")
-
-
-async def _look(desk: "Desk", site: "Site", backup: str = "", volumes: tuple[str, ...] = ()) -> tuple[str, ...]:
-    """What a task of its own says on the host: which backups there are, or what was written since one."""
-    import asyncio
-    import uuid
-    from dataclasses import replace
-
-    from tidegate.core.backups import ASIDE, look
-    from tidegate.model.desired import Run, task_name
-    from tidegate.model.errors import EngineError, NotFoundError
-    from tidegate.model.observation import TaskState
-    from tidegate.model.operation import PrepareTask, RemoveTask, StartTask
-    from tidegate.model.release import AgentKey
-
-    tasks = site.ports.tasks
-    if tasks is None:
-        raise EngineError("this platform runs no tasks, so it has no backups")
-    key = AgentKey(ASIDE, desk.key.environment)
-    goal = replace(look(desk.key, uuid.uuid4().hex[:12], backup, volumes), run=Run.RUNNING)
-    name = task_name(key, goal)
-    try:
-        async with asyncio.timeout(LOOK_S):
-            while True:
-                seen = next((task for task in await tasks.observe(key) if task.container == name), None)
-                if seen is None:
-                    await tasks.execute(PrepareTask(key, goal, "a command asks"))
-                elif seen.state is TaskState.READY:
-                    await tasks.execute(StartTask(key, goal, "a command asks"))
-                elif seen.state is TaskState.SUCCEEDED:
-                    return seen.last_log
-                elif seen.state is TaskState.FAILED:
-                    said = seen.last_log[-1] if seen.last_log else f"exit code {seen.exit_code}"
-                    raise NotFoundError(said, hint="tidegate backup list shows what there is")
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        raise TimeoutError(f"the host did not answer within {LOOK_S:g} s") from None
-    finally:
-        await tasks.execute(RemoveTask(name, "the command has its answer"))

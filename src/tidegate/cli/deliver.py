@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tidegate.cli.asking import Asking
     from tidegate.cli.desk import Desk
-    from tidegate.cli.toolbox import Site
+    from tidegate.controller.site import Site
     from tidegate.pipeline.deliver import Plan
 
 

@@ -9,7 +9,7 @@ from tidegate.cli.options import Where, Who
 
 if TYPE_CHECKING:
     from tidegate.cli.asking import Asking
-    from tidegate.cli.releases import Insisting
+    from tidegate.controller.releases import Insisting
     from tidegate.model.intent import Action
 
 OverrideQuarantine = Annotated[
@@ -62,7 +62,7 @@ def deploy(
     """
     from tidegate.cli.asking import Asking
     from tidegate.cli.desk import perform
-    from tidegate.cli.releases import Insisting
+    from tidegate.controller.releases import Insisting
 
     asking = Asking(Who(by, reason), timeout, wait)
     insisting = Insisting(override_quarantine, override_freeze, lock_epoch, automatic, accept_breaking)
@@ -73,12 +73,12 @@ async def _deploy(
     ctx: typer.Context, where: Where, what: "tuple[str, Insisting]", asking: "Asking", as_json: bool
 ) -> int:
     from tidegate.cli.asking import ask_rollout
-    from tidegate.cli.desk import open_desk
+    from tidegate.cli.desk import open_desk, order_of
     from tidegate.cli.output import Output
-    from tidegate.cli.releases import deploy_action
+    from tidegate.controller.releases import deploy_action
 
     async with open_desk(ctx.obj, where, Output(as_json)) as desk, desk.site() as site:
-        action = await deploy_action(desk, site, what[0], asking.who, what[1])
+        action = await deploy_action(order_of(desk, site), what[0], asking.who.name, what[1])
         await desk.books.journal.add_release(action.release)
         return await ask_rollout(desk, site, action, asking)
 

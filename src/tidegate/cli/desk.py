@@ -5,18 +5,22 @@ from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from tidegate.cli.options import FILE, Where
 from tidegate.cli.output import Output
-from tidegate.cli.toolbox import Books, Site, Toolbox
+from tidegate.cli.toolbox import Toolbox
 from tidegate.controller.session import Session
+from tidegate.controller.site import Books, Site
 from tidegate.model.errors import NotFoundError, SpecError, UsageError
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState
 from tidegate.model.spec import Environment, Spec
+
+if TYPE_CHECKING:
+    from tidegate.controller.releases import Order
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,13 @@ class Desk:
         if self.target.spec is None:
             raise UsageError(f"there is no {FILE} here or above", hint="-f PATH names it; tidegate init writes one")
         return self.target.spec
+
+
+def order_of(desk: Desk, site: Site) -> "Order":
+    """What a deployment goes by. Raises UsageError where there is no spec."""
+    from tidegate.controller.releases import Order
+
+    return Order(desk.key, desk.spec(), desk.target.environment, desk.books, site, desk.output.message)
 
 
 @asynccontextmanager

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from tidegate.cli.desk import Desk
-    from tidegate.cli.toolbox import Site, Toolbox
+    from tidegate.cli.toolbox import Toolbox
+    from tidegate.controller.site import Site
     from tidegate.core.drill import DrillRow
     from tidegate.model.event import Event
     from tidegate.model.intent import Action

@@ -14,7 +14,6 @@ from tidegate.model.intent import (
     Abort,
     Action,
     Answer,
-    Deploy,
     DeployFleet,
     Intent,
     Pause,
@@ -30,7 +29,7 @@ from tidegate.views.lines import Span, first_line, line
 if TYPE_CHECKING:
     from tidegate.cli.asking import Asking
     from tidegate.cli.desk import Desk
-    from tidegate.cli.toolbox import Site
+    from tidegate.controller.site import Site
 
 LOOK_S = 0.1
 ROLLOUT_S = 4 * 3600.0
@@ -55,12 +54,6 @@ async def fleet_state(desk: "Desk") -> FleetState:
 async def standing(desk: "Desk") -> AgentState | FleetState:
     """What stands around the target: the fleet's own state where it is one."""
     return await fleet_state(desk) if await is_fleet(desk) else await desk.state()
-
-
-def for_fleet(desk: "Desk", action: Deploy) -> Deploy | DeployFleet:
-    """The intent that deploys to the environment: to its hosts in waves, where it has any."""
-    hosts = desk.target.environment.hosts
-    return DeployFleet(action, desk.spec().waves, hosts) if hosts and not desk.key.host else action
 
 
 async def status_of_fleet(desk: "Desk", now: float) -> FleetStatus:

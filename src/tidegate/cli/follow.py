@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from tidegate.cli.screen import Screen
-from tidegate.cli.toolbox import Site
-from tidegate.controller.preview import Preview, preview
+from tidegate.controller.preview import Preview
 from tidegate.controller.session import Session, Snapshot
+from tidegate.controller.site import Site
 from tidegate.model.errors import TidegateError
 from tidegate.model.intent import Abort, Answer, Intent
 from tidegate.model.rollout import AgentState
@@ -126,7 +126,7 @@ class Follower:
         """See what the host says."""
         while True:
             with suppress(TidegateError):
-                self._seen = await preview(self.session.key, self.site.ports)
+                self._seen = await self.site.preview(self.session.key)
             await asyncio.sleep(LOOK_S)
 
     def _interrupted(self, number: int) -> None:

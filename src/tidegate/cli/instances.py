@@ -11,7 +11,7 @@ from tidegate.cli.options import Where, Who
 if TYPE_CHECKING:
     from tidegate.cli.desk import Desk
     from tidegate.cli.follow import Progress
-    from tidegate.cli.toolbox import Site
+    from tidegate.controller.site import Site
     from tidegate.model.intent import Action
     from tidegate.model.observation import ObservedInstance
 
@@ -62,10 +62,9 @@ async def _logs(ctx: typer.Context, where: Where, what: tuple[str, int, bool], a
 
 
 async def _names(desk: "Desk", site: "Site", instance: str) -> list[str]:
-    from tidegate.controller.preview import preview
     from tidegate.model.errors import NotFoundError, UnreachableError
 
-    observed = (await preview(desk.key, site.ports)).observation
+    observed = (await site.preview(desk.key)).observation
     if not observed.reachable:
         raise UnreachableError(observed.detail, hint="tidegate doctor says what is missing")
     names = sorted(one.name for one in observed.instances)

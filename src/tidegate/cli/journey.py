@@ -10,7 +10,7 @@ from tidegate.cli.desk import Desk
 from tidegate.cli.fleet import ask_fleet, is_fleet
 from tidegate.cli.follow import Ending, Follower, Progress
 from tidegate.cli.screen import Screen
-from tidegate.cli.toolbox import Site
+from tidegate.controller.site import Site
 from tidegate.core.delivery import rollout_intent
 from tidegate.model.delivery import Delivery, DeliveryPhase, StageState
 from tidegate.model.errors import Exit, StageError, TidegateError

@@ -9,7 +9,7 @@ from tidegate.cli.options import Where, Who
 
 if TYPE_CHECKING:
     from tidegate.cli.desk import Desk
-    from tidegate.cli.toolbox import Site
+    from tidegate.controller.site import Site
     from tidegate.model.intent import Deploy
 
 PROBES_S = 2.0
@@ -45,7 +45,6 @@ def plan(
 async def _plan(ctx: typer.Context, where: Where, name: str, as_json: bool) -> int:
     from tidegate.cli.desk import open_desk
     from tidegate.cli.output import Output
-    from tidegate.controller.preview import preview
     from tidegate.model.errors import UnreachableError
     from tidegate.model.intent import Intent
     from tidegate.views.plan import change_data, changes, operation_data, plan_lines
@@ -55,7 +54,7 @@ async def _plan(ctx: typer.Context, where: Where, name: str, as_json: bool) -> i
         state = await desk.books.store.load(desk.key)
         action = await _action(desk, site, name)
         asked = Intent("plan", desk.key, action, Who().name, site.ports.clock.now()) if action else None
-        seen = await preview(desk.key, site.ports, (asked,) if asked else (), PROBES_S)
+        seen = await site.preview(desk.key, (asked,) if asked else (), PROBES_S)
     if not seen.observation.reachable:
         raise UnreachableError(seen.observation.detail, hint="tidegate doctor says what is missing")
     answer = seen.decision.answers[-1].because if asked and seen.decision.answers else ""
@@ -78,11 +77,12 @@ async def _plan(ctx: typer.Context, where: Where, name: str, as_json: bool) -> i
 
 async def _action(desk: "Desk", site: "Site", name: str) -> "Deploy | None":
     """What `deploy` would ask for. Nothing while a rollout is under way and nothing was named."""
-    from tidegate.cli.releases import deploy_action
+    from tidegate.cli.desk import order_of
+    from tidegate.controller.releases import deploy_action
 
     state = await desk.books.store.load(desk.key)
     if not name and (desk.target.spec is None or (state is not None and state.active is not None)):
         return None
     if not name and state is None and not desk.spec().workload.image:
         return None
-    return await deploy_action(desk, site, name, Who())
+    return await deploy_action(order_of(desk, site), name, Who().name)

@@ -124,18 +124,13 @@ def _switch(ctx: typer.Context, who: Who, on: bool, as_json: bool) -> None:
     async def work() -> int:
         import time
 
-        from tidegate.model.event import Event, EventKind
-        from tidegate.model.standing import PausedAll
+        from tidegate.controller.switching import turn
+        from tidegate.model.audit import Act
 
         output, books = Output(as_json), await ctx.obj.books()
         try:
-            paused = PausedAll(who.name, time.time(), who.reason)
-            text = paused.because if on else f"everything may go on again, by {who.name}"
-            await books.switches.pause(paused if on else None)
-            keys = await books.store.keys()
-            await books.journal.append(
-                [Event(paused.at, key, EventKind.GATE, text, data={"by": who.name}) for key in keys]
-            )
+            act = Act(time.time(), who.name, "pause-all" if on else "resume-all", "everything", who.reason)
+            text, keys = await turn(books, act, on)
             if as_json:
                 output.data({"paused": on, "by": who.name, "reason": who.reason, "agents": [str(key) for key in keys]})
             else:

@@ -10,7 +10,7 @@ from tidegate.cli.options import Where
 if TYPE_CHECKING:
     from tidegate.cli.desk import Desk
     from tidegate.cli.screen import Screen
-    from tidegate.cli.toolbox import Site
+    from tidegate.controller.site import Site
     from tidegate.views.status import Status
 
 PROBES_S = 2.0
@@ -71,7 +71,6 @@ async def _status(ctx: typer.Context, where: Where, as_json: bool, watch: bool, 
 
 async def look(desk: "Desk") -> "Status":
     """State and host together; a host that cannot be opened shows as one that does not answer."""
-    from tidegate.controller.preview import preview
     from tidegate.model.errors import UnreachableError
     from tidegate.model.observation import Observation
     from tidegate.views.status import status_of
@@ -79,7 +78,7 @@ async def look(desk: "Desk") -> "Status":
     state = await desk.state()
     try:
         async with desk.site() as site:
-            seen = await preview(desk.key, site.ports, probes_s=PROBES_S)
+            seen = await site.preview(desk.key, probes_s=PROBES_S)
             return status_of(seen.state, seen.observation, site.ports.clock.now())
     except UnreachableError as error:
         return status_of(state, Observation(0.0, False, error.message), _now())
@@ -112,7 +111,7 @@ async def _watch(desk: "Desk", timeout: float | None) -> int:
 async def _show(desk: "Desk", site: "Site", screen: "Screen") -> None:
     import asyncio
 
-    from tidegate.controller.preview import Preview, preview
+    from tidegate.controller.preview import Preview
     from tidegate.views.status import status_of
 
     session = desk.session(site)
@@ -124,7 +123,7 @@ async def _show(desk: "Desk", site: "Site", screen: "Screen") -> None:
         snapshot = await session.snapshot()
         screen.tell(snapshot.events)
         if screen.live and loop.time() - looked >= LOOK_S:
-            seen, looked = await preview(desk.key, site.ports), loop.time()
+            seen, looked = await site.preview(desk.key), loop.time()
         if snapshot.state is not None:
             screen.draw(status_of(snapshot.state, seen.observation if seen else None, site.ports.clock.now()))
         await asyncio.sleep(TURN_S)

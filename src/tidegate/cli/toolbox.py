@@ -1,130 +1,37 @@
 """What the command line needs of the outside world; wiring makes it. Everything opens late, when a command asks."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from asyncio import Event
     from pathlib import Path
 
     from tidegate.controller.loop import Ports
+    from tidegate.controller.site import Books, Site
+    from tidegate.model.door import Door
     from tidegate.model.machine import MachineFacts
-    from tidegate.model.release import AgentKey, Image
-    from tidegate.model.spec import Environment
-    from tidegate.model.workload import Workload
-    from tidegate.ports import Deliveries, Fleets, Journal, LeaseStore, Outbox, Pulses, SourceControl, Store, Switches
+    from tidegate.model.spec import Environment, Spec
+    from tidegate.ports import LeaseStore
 
 
-class Books(Protocol):
-    """The state, opened: what was decided, what was told, and who decides."""
+@dataclass(frozen=True)
+class Serving:
+    """What `tidegate serve` has open: the state, the host, the environment and its spec, and whether it decides."""
 
-    @property
-    def store(self) -> "Store":
-        """State and intents."""
-
-    @property
-    def journal(self) -> "Journal":
-        """Events, releases, revisions."""
-
-    def lease_of(self, environment: str) -> "LeaseStore":
-        """Who decides in an environment."""
-
-    @property
-    def pulses(self) -> "Pulses":
-        """What agents reported."""
-
-    @property
-    def switches(self) -> "Switches":
-        """What holds for everything."""
-
-    @property
-    def outbox(self) -> "Outbox":
-        """How far receivers of notices were told."""
-
-    @property
-    def fleets(self) -> "Fleets":
-        """Fleets and where they stand."""
-
-    async def compact(self) -> bool:
-        """Give the room of what was forgotten back to the disk; False where that is not possible now."""
-
-    @property
-    def deliveries(self) -> "Deliveries":
-        """Deliveries and their evidence."""
-
-    async def close(self) -> None:
-        """Let go of it."""
+    books: "Books"
+    site: "Site"
+    place: "Environment"
+    spec: "Spec | None"
+    deciding: Callable[[], bool]
 
 
-class DataPlane(Protocol):
-    """The host's gateway as a thing of its own."""
+class Runs(Protocol):
+    """Something that runs beside the controller."""
 
-    async def agents(self) -> "tuple[AgentKey, ...]":
-        """Every agent that has routes in it."""
-
-    async def outdated(self) -> bool:
-        """Whether it was made from another image or other options than it would be made from now."""
-
-    async def replace(self) -> int:
-        """Replace it without a lost request; the number of long connections that were cut."""
-
-    async def stop(self) -> int:
-        """Drain and remove it; the number of long connections that were cut."""
-
-    async def purge(self) -> None:
-        """Remove what it left on the disk."""
-
-
-class Takeover(Protocol):
-    """A container that somebody started by hand, about to be adopted."""
-
-    @property
-    def lines(self) -> tuple[str, ...]:
-        """What adopting means, one sentence a line, downtime included."""
-
-    @property
-    def workload(self) -> "Workload":
-        """What runs; secrets are written to files and referred to. Raises StoreError."""
-
-    @property
-    def image(self) -> "Image":
-        """What it runs from."""
-
-    async def take(self, revision: int) -> str:
-        """Make it the instance of a revision; its new name. Raises EngineError."""
-
-    async def give_back(self) -> None:
-        """Undo the taking. Raises EngineError."""
-
-
-class Site(Protocol):
-    """One environment's host, opened: the ports that a controller and a view need."""
-
-    ports: "Ports"
-
-    @property
-    def data_plane(self) -> DataPlane:
-        """The host's gateway."""
-
-    async def forget_network(self) -> None:
-        """Remove the network of the agents, unless somebody still uses it."""
-
-    async def owner(self, container: str) -> "AgentKey | None":
-        """Whose instance a container is by its labels; None where it is none of ours. Raises NotFoundError."""
-
-    async def takeover(self, container: str, key: "AgentKey") -> Takeover:
-        """Look at a container that Tidegate did not start. Raises NotFoundError, ConflictError, UsageError."""
-
-    async def image(self, reference: str) -> "Image":
-        """The image as the host knows it: with its digest where it is present. Never raises for an absent one."""
-
-    def source(self) -> "SourceControl":
-        """Where commits come from. Raises UsageError where nothing can be made of one."""
-
-    def follow(self, instance: str, lines: int) -> AsyncIterator[str]:
-        """The last lines of an instance's log, then each new one until it ends. Raises NotFoundError, EngineError."""
-
-    async def close(self) -> None:
-        """Let go of connections; instances and gateway go on."""
+    async def run(self, stop: "Event") -> None:
+        """Until told to stop."""
 
 
 class Rehearsal(Protocol):
@@ -146,11 +53,14 @@ class Toolbox(Protocol):
     def location(self) -> str:
         """Where the state is, for a person."""
 
-    async def books(self) -> Books:
+    async def books(self) -> "Books":
         """Open the state. Raises StoreError."""
 
-    async def site(self, books: Books, environment: "Environment", folder: "Path") -> Site:
+    async def site(self, books: "Books", environment: "Environment", folder: "Path") -> "Site":
         """Open an environment; paths of secrets are relative to `folder`. Raises TidegateError."""
+
+    def api(self, serving: "Serving", door: "Door") -> "Runs":
+        """The HTTP API over what a process serves; it runs until told to stop. Raises UsageError when it begins."""
 
     def scenarios(self) -> Mapping[str, str]:
         """Scenario -> one sentence, for simulate."""

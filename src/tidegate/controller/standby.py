@@ -32,6 +32,7 @@ class Standby:
         self._leases = leases
         self._holder = holder
         self._waiting = False
+        self.deciding = False
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until told to stop. A store that cannot be reached is tried again."""
@@ -60,11 +61,13 @@ class Standby:
         over = asyncio.Event()
         passing = asyncio.create_task(_pass_on(stop, over))
         telling = asyncio.create_task(self._tell())
+        self.deciding = True
         try:
             await Controller(self._ports, lease).run(over)
         except LeaseLostError as error:
             log.warning("%s; standing by", error.message)
         finally:
+            self.deciding = False
             for task in (passing, telling):
                 task.cancel()
                 with suppress(asyncio.CancelledError):

@@ -64,6 +64,8 @@ def _wanted(state: AgentState) -> Iterator[tuple[str, Revision, str]]:
         tracks.append(("stable", state.stable, _names(state, state.stable)))
     if state.active is not None:
         tracks.append(("canary", state.active.candidate, _names(state, state.active.candidate)))
+        if state.active.baseline is not None:
+            tracks.append(("baseline", state.active.baseline, _names(state, state.active.baseline)))
     tracks += [("retiring", leaving.revision, leaving.instances) for leaving in state.retiring]
     for track, revision, names in tracks:
         for name in names:

@@ -4,6 +4,7 @@
     |-- UsageError           2   the command line or the request is wrong
     |   `-- SpecError        2   tidegate.yaml is wrong: one Problem a line
     |-- NotFoundError        1   what was named does not exist
+    |-- AccessError          1   the API does not let this token in, or not that far
     |-- ConflictError        1   somebody else holds it, or it changed meanwhile
     |   `-- LeaseLostError   1   another controller decides now
     |-- EngineError          1   a Docker Engine refused or could not be reached
@@ -92,6 +93,12 @@ class NotFoundError(TidegateError):
     """What was named does not exist."""
 
     code = "not-found"
+
+
+class AccessError(TidegateError):
+    """The API does not let a token in, or not that far."""
+
+    code = "access"
 
 
 class ConflictError(TidegateError):

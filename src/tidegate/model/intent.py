@@ -193,7 +193,7 @@ Action = (
 
 @dataclass(frozen=True)
 class Intent:
-    """An action with who asked, when (unix seconds) and why."""
+    """An action with who asked, when (unix seconds) and why; `via` is the id of the API's token, if it came by one."""
 
     id: str
     key: AgentKey
@@ -201,6 +201,7 @@ class Intent:
     by: str
     at: float
     reason: str = ""
+    via: str = ""
 
 
 @dataclass(frozen=True)

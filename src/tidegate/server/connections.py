@@ -53,3 +53,14 @@ class BoundedConnection(H11Protocol):
         self._deadline = None
         if not self.transport.is_closing():
             self.transport.abort()
+
+
+class ApiConnection(BoundedConnection):
+    """The deadline is for the request alone: what is answered may be a stream that stays."""
+
+    def data_received(self, data: bytes) -> None:
+        """Once the whole request is here, nobody is slow on purpose any more."""
+        super().data_received(data)
+        cycle = self.cycle
+        if cycle is not None and not cycle.more_body and not cycle.response_complete:
+            self._end()

@@ -7,24 +7,20 @@ listener looks again and again, says once what keeps it, and listens as soon as 
 import asyncio
 import errno
 import logging
-import socket
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-
-import uvicorn
 
 from tidegate.control.registry import Registry
 from tidegate.control.tokens import Tokens
 from tidegate.model.errors import TidegateError
 from tidegate.server.agents import agents_app
-from tidegate.server.connections import BoundedConnection
+from tidegate.server.serving import Served, bind
 
 PORT = 4319
 LOOPBACK = "127.0.0.1"
 LOOK_S = 0.5
 STEADY_LOOK_S = 2.0
-END_S = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +38,7 @@ class Listener:
     tokens: Callable[[], Tokens]
     network: NetworkAddress | None = None
     port: int = PORT
-    _servers: dict[str, "_Served"] = field(default_factory=dict)
+    _servers: dict[str, Served] = field(default_factory=dict)
     _told: dict[str, str] = field(default_factory=dict)
 
     async def run(self, registry: Registry, stop: asyncio.Event) -> None:
@@ -78,7 +74,7 @@ class Listener:
             await self._servers.pop(host).close()
         for host in sorted(wanted - set(self._servers)):
             try:
-                self._servers[host] = _Served(app, _bound(host, self.port))
+                self._servers[host] = Served(app, bind(host, self.port))
             except OSError as error:
                 self._tell(host, error)
             else:
@@ -95,55 +91,3 @@ class Listener:
         if self._told.get(host) != why:
             self._told[host] = why
             log.warning("cannot listen for heartbeats on %s:%d: %s", host, self.port, why)
-
-
-class _Server(uvicorn.Server):
-    """Signals are the controller's matter."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        yield
-
-
-class _Served:
-    """One address served by a task of its own."""
-
-    def __init__(self, app: object, bound: socket.socket) -> None:
-        config = uvicorn.Config(
-            app,  # type: ignore[arg-type]
-            http=BoundedConnection,
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            log_level=logging.ERROR,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
-            h11_max_incomplete_event_size=16 * 1024,
-        )
-        self._bound = bound
-        self._server = _Server(config)
-        self.task = asyncio.create_task(self._server.serve([bound]))
-
-    async def close(self) -> None:
-        """Answer what is being answered, at most END_S long, and let go of the port."""
-        self._server.should_exit = True
-        try:
-            await asyncio.wait({self.task}, timeout=END_S)
-        finally:
-            self.task.cancel()
-            self._bound.close()
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    bound = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        bound.listen(512)
-        bound.setblocking(False)
-    except OSError:
-        bound.close()
-        raise
-    return bound

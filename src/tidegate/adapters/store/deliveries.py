@@ -3,6 +3,7 @@
 from sqlalchemy import Connection, Select, func, insert, select, update
 
 from tidegate.adapters.store import documents
+from tidegate.adapters.store.audit import add_act
 from tidegate.adapters.store.database import Database
 from tidegate.adapters.store.folding import fold
 from tidegate.adapters.store.reserve import Reserve
@@ -10,8 +11,10 @@ from tidegate.adapters.store.rows import Row, event_row, write_release, write_to
 from tidegate.adapters.store.store import require, write_intent
 from tidegate.adapters.store.tables import deliveries, evidence
 from tidegate.adapters.store.upgrades import Kind
+from tidegate.model.audit import Act
 from tidegate.model.delivery import Delivery, DeliveryDecision, DeliveryKey
 from tidegate.model.errors import NotFoundError
+from tidegate.model.event import Datum
 from tidegate.model.evidence import Evidence
 from tidegate.model.release import AgentKey
 from tidegate.model.stages import StageName
@@ -26,7 +29,15 @@ class SqlDeliveries:
 
     async def begin(self, delivery: Delivery) -> Delivery:
         """Keep a new delivery under the next number."""
-        return await self._database.write(lambda connection: _begin(connection, delivery))
+
+        def work(connection: Connection) -> Delivery:
+            begun = _begin(connection, delivery)
+            what: dict[str, Datum] = {"delivery": begun.key.number, "reference": begun.reference}
+            on, via = str(begun.key.agent), "delivery"
+            add_act(connection, Act(begun.at, begun.by, "deliver", on, begun.reason, via, what))
+            return begun
+
+        return await self._database.write(work)
 
     async def cancel(self, key: DeliveryKey, by: str) -> None:
         """Ask for its end. Raises NotFoundError."""

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from tidegate.adapters.store.access import SqlAccess
+from tidegate.adapters.store.audit import SqlAudit
 from tidegate.adapters.store.database import Database, connect
 from tidegate.adapters.store.deliveries import SqlDeliveries
 from tidegate.adapters.store.fleets import SqlFleets
@@ -35,6 +37,8 @@ class State:
     switches: SqlSwitches
     outbox: SqlOutbox
     fleets: SqlFleets
+    audit: SqlAudit
+    access: SqlAccess
     deliveries: SqlDeliveries
     database: Database
     reserve: Reserve
@@ -87,6 +91,8 @@ def _open(location: str) -> State:
         SqlSwitches(database),
         SqlOutbox(database),
         SqlFleets(database, reserve),
+        SqlAudit(database),
+        SqlAccess(database),
         SqlDeliveries(database, reserve),
         database,
         reserve,

@@ -3,12 +3,14 @@
 from sqlalchemy import Connection, insert, literal, select, union
 
 from tidegate.adapters.store import documents
+from tidegate.adapters.store.audit import add_act
 from tidegate.adapters.store.database import Database
 from tidegate.adapters.store.folding import epoch_in_force, fold
 from tidegate.adapters.store.reserve import Reserve
 from tidegate.adapters.store.rows import key_columns, revisions_in, rows_of, write
 from tidegate.adapters.store.tables import answers, fleets, intents, states
 from tidegate.adapters.store.upgrades import Kind
+from tidegate.model.audit import act_of
 from tidegate.model.decision import Decision
 from tidegate.model.errors import ConflictError, LeaseLostError
 from tidegate.model.intent import Answer, Intent
@@ -74,14 +76,25 @@ class SqlStore:
         await self._database.aside(lambda: self._reserve.record(content))
 
     async def submit(self, intent: Intent) -> None:
-        """Write an intent for the holder of the lease; the same one twice is harmless."""
-        await self._database.write(lambda connection: write_intent(connection, intent))
+        """Write an intent for the holder of the lease, and into the audit log; the same one twice is harmless."""
+
+        def work(connection: Connection) -> None:
+            if write_intent(connection, intent):
+                add_act(connection, act_of(intent))
+
+        await self._database.write(work)
 
     async def pending(self, key: AgentKey) -> tuple[Intent, ...]:
         """Intents not answered yet, oldest first."""
         query = select(intents.c.version, intents.c.document).filter_by(**key_columns(key), answered=False)
         rows = await self._database.read(lambda connection: connection.execute(query.order_by(intents.c.seq)).all())
         return tuple(documents.value(Kind.INTENT, Intent, row.version, row.document) for row in rows)
+
+    async def find_intent(self, intent: str) -> Intent | None:
+        """An intent by its id, answered or not."""
+        query = select(intents.c.version, intents.c.document).where(intents.c.id == intent)
+        row = await self._database.read(lambda connection: connection.execute(query).one_or_none())
+        return documents.value(Kind.INTENT, Intent, row.version, row.document) if row is not None else None
 
     async def answer(self, intent: str) -> Answer | None:
         """What became of an intent, or None while it is open."""
@@ -90,14 +103,15 @@ class SqlStore:
         return documents.value(Kind.ANSWER, Answer, row.version, row.document) if row is not None else None
 
 
-def write_intent(connection: Connection, intent: Intent) -> None:
-    """Write an intent once. Raises ConflictError when its id was given to something else."""
+def write_intent(connection: Connection, intent: Intent) -> bool:
+    """Write an intent once; whether it is new. Raises ConflictError when its id was given to something else."""
     row = {"id": intent.id, **key_columns(intent.key), **documents.columns(intent), "answered": False}
     found = connection.execute(select(intents.c.document).where(intents.c.id == intent.id)).scalar()
     if found is None:
         connection.execute(insert(intents), row)
     elif found != row["document"]:
         raise ConflictError(f"intent {intent.id} was given before and said something else")
+    return found is None
 
 
 def require(connection: Connection, environment: str, epoch: int) -> None:

@@ -188,3 +188,31 @@ outbox = Table(
     Column("position", BigInteger, nullable=False),
 )
 """The last event that each receiver of notices was told."""
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=False),
+    Column("document", Text, nullable=False),
+    Column("previous", Text, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+"""The chain of model/audit.py. `document` is hashed as it stands here."""
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("seq", Integer, nullable=False),
+    Column("hash", Text, nullable=False),
+)
+"""One row: the last entry. On a server it is locked by whoever adds one, so that the chain has no forks."""
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+)
+"""Tokens of the API: digests, never the tokens."""

@@ -26,6 +26,7 @@ class Kind(StrEnum):
     PULSE = "pulse"
     SWITCH = "switch"
     FLEET = "fleet"
+    ACCESS = "access"
     DELIVERY = "delivery"
     EVIDENCE = "evidence"
 

@@ -1,16 +1,16 @@
 """From what a person names to a release, and from a release to the intent that deploys it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from tidegate.cli.desk import Desk
-from tidegate.cli.options import Who
-from tidegate.cli.toolbox import Site
+from tidegate.controller.site import Books, Site
 from tidegate.core.deploying import deployment
 from tidegate.core.releasing import make_release, reconfigure
 from tidegate.model.errors import NotFoundError, UsageError
-from tidegate.model.intent import Deploy
-from tidegate.model.release import Provenance, Release
+from tidegate.model.intent import Deploy, DeployFleet
+from tidegate.model.release import AgentKey, Provenance, Release
 from tidegate.model.source import REFERENCE
+from tidegate.model.spec import Environment, Spec
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,26 @@ class Insisting:
 PLAINLY = Insisting()
 
 
-async def deploy_action(desk: Desk, site: Site, name: str, who: Who, on: Insisting = PLAINLY) -> Deploy:
+@dataclass(frozen=True)
+class Order:
+    """What a deployment goes by: the spec, its environment, and where to look things up. `warn` tells a person."""
+
+    key: AgentKey
+    spec: Spec
+    environment: Environment
+    books: Books
+    site: Site
+    warn: Callable[[str], None] = lambda text: None
+
+
+async def deploy_action(order: Order, name: str, by: str, on: Insisting = PLAINLY) -> Deploy:
     """What to ask for. Raises NotFoundError or UsageError that say what could be named instead."""
-    return action_of(desk, await find_release(desk, site, name, who), on)
+    return action_of(order, await find_release(order, name, by), on)
 
 
-def action_of(desk: Desk, release: Release, on: Insisting = PLAINLY) -> Deploy:
+def action_of(order: Order, release: Release, on: Insisting = PLAINLY) -> Deploy:
     """The intent that deploys a release as the spec says: overlay, strategy, analysis, rollback, policy."""
-    made = deployment(desk.spec(), desk.target.environment, release, automatic=on.automatic)
+    made = deployment(order.spec, order.environment, release, automatic=on.automatic)
     return replace(
         made,
         override_quarantine=on.quarantine,
@@ -44,24 +56,30 @@ def action_of(desk: Desk, release: Release, on: Insisting = PLAINLY) -> Deploy:
     )
 
 
-async def find_release(desk: Desk, site: Site, name: str, who: Who) -> Release:
+def for_hosts(order: Order, action: Deploy) -> Deploy | DeployFleet:
+    """The intent that deploys to the environment: to its hosts in waves, where it has any."""
+    hosts = order.environment.hosts
+    return DeployFleet(action, order.spec.waves, hosts) if hosts and not order.key.host else action
+
+
+async def find_release(order: Order, name: str, by: str) -> Release:
     """A known release, a release made of an image and the spec's workload, or what runs with the spec's workload."""
-    spec, now = desk.spec(), site.ports.clock.now()
-    provenance = Provenance(created_at=now, by=who.name)
+    spec, now = order.spec, order.site.ports.clock.now()
+    provenance = Provenance(created_at=now, by=by)
     if not name:
         if spec.workload.image and spec.build is None:
-            return await _of_image(desk, site, spec.workload.image, provenance)
-        state = await desk.books.store.load(desk.key)
+            return await _of_image(order, spec.workload.image, provenance)
+        state = await order.books.store.load(order.key)
         if state is None or state.stable is None:
             raise UsageError("say what to deploy", hint="tidegate deploy RELEASE or IMAGE:TAG; deliver builds a commit")
         former = state.stable.release
-        return reconfigure(former, spec.workload, replace(former.provenance, by=who.name))
-    known = await desk.books.journal.find_release(spec.agent, name)
+        return reconfigure(former, spec.workload, replace(former.provenance, by=by))
+    known = await order.books.journal.find_release(spec.agent, name)
     if known is not None:
         return known
     if is_image(name):
-        return await _of_image(desk, site, name, provenance)
-    versions = [f"{one.version} ({one.id})" for one in (await desk.books.journal.releases(spec.agent))[-5:]]
+        return await _of_image(order, name, provenance)
+    versions = [f"{one.version} ({one.id})" for one in (await order.books.journal.releases(spec.agent))[-5:]]
     known_text = f"known: {', '.join(versions)}" if versions else "no release is known yet"
     raise NotFoundError(f"{spec.agent} has no release {name}", hint=f"{known_text}; an image is written NAME:TAG")
 
@@ -72,11 +90,11 @@ def is_image(name: str) -> bool:
     return REFERENCE.fullmatch(base) is not None and any(mark in name for mark in ":/@")
 
 
-async def _of_image(desk: Desk, site: Site, reference: str, provenance: Provenance) -> Release:
-    spec, image = desk.spec(), await site.image(reference)
+async def _of_image(order: Order, reference: str, provenance: Provenance) -> Release:
+    spec, image = order.spec, await order.site.image(reference)
     version = version_of(reference)
     if version == "latest":
-        desk.output.message(f"warning: {reference} names another image tomorrow; write a version: NAME:1.4.0")
+        order.warn(f"warning: {reference} names another image tomorrow; write a version: NAME:1.4.0")
     return make_release(spec.agent, image, replace(spec.workload, image=reference), provenance, version)
 
 

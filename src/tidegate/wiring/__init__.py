@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asyncio import Event
-    from tempfile import TemporaryDirectory
 
     from aiodocker import Docker
 
@@ -20,19 +19,22 @@ if TYPE_CHECKING:
     from tidegate.adapters.platform.docker.platform import DockerPlatform
     from tidegate.adapters.platform.memory.paced import PacedClock
     from tidegate.adapters.platform.memory.world import World
-    from tidegate.adapters.store.opening import State
-    from tidegate.cli.toolbox import Books, Rehearsal, Site, Takeover
+    from tidegate.cli.toolbox import Rehearsal, Runs, Serving
     from tidegate.control.centre import Centre
     from tidegate.control.tokens import Tokens
     from tidegate.controller.delivery import Pipeline
     from tidegate.controller.loop import Ports
+    from tidegate.controller.preview import Preview
+    from tidegate.controller.site import Books, Site, Takeover
     from tidegate.model.decision import Decision
+    from tidegate.model.door import Door
     from tidegate.model.intent import Answer, Intent
     from tidegate.model.machine import MachineFacts
     from tidegate.model.release import AgentKey, Image
     from tidegate.model.rollout import AgentState
     from tidegate.model.spec import Environment
-    from tidegate.ports import Fleets, LeaseStore, SourceControl, Store
+    from tidegate.ports import Fleets, SourceControl, Store
+    from tidegate.server.api.running import ApiServer
     from tidegate.server.listener import NetworkAddress
 
 
@@ -66,18 +68,29 @@ class Toolbox:
 
     def location(self) -> str:
         """Where the state is."""
+        if self.environ.get("TIDEGATE_URL"):
+            return self.environ["TIDEGATE_URL"]
         from tidegate.adapters.store.location import locate
 
         return locate(self.environ)
 
     async def books(self) -> "Books":
-        """Open the state."""
+        """Open the state: a server's, where TIDEGATE_URL names one."""
+        if self.environ.get("TIDEGATE_URL"):
+            from tidegate.adapters.remote.books import RemoteBooks
+            from tidegate.adapters.remote.client import Client
+
+            return RemoteBooks(Client.of(self.environ))
         from tidegate.adapters.store.opening import open_state
 
         return await open_state(self.location())
 
     async def site(self, books: "Books", environment: "Environment", folder: Path) -> "Site":
-        """Open an environment's host."""
+        """Open an environment's host: the server's, where the state is a server's."""
+        if self.environ.get("TIDEGATE_URL"):
+            from tidegate.wiring.remote import remote_site
+
+            return remote_site(books, environment)
         memory = environment.platform == "memory"
         site = self._memory_site(books, environment) if memory else self._docker_site(books, environment, folder)
         collect_from_here()
@@ -155,6 +168,10 @@ class Toolbox:
         workshop = EngineWorkshop(engine, source, lambda tell: EngineBuilder(docker, tell), Containers(engine, source))
         return Pipeline(books.deliveries, workshop, FolderPapers(papers), environment, versions)
 
+    def api(self, serving: "Serving", door: "Door") -> "Runs":
+        """The HTTP API."""
+        return LateApi(serving, door)
+
     def _centre(self, books: "Books", network: "NetworkAddress", port: int) -> "Centre":
         """The control centre. Its server is loaded when it begins to listen."""
         from tidegate.control.centre import Centre
@@ -189,6 +206,8 @@ class Toolbox:
             world = World()
             self._world = world, PacedClock(world)
         world, clock = self._world
+        from tidegate.wiring.memory import MemorySite
+
         store = OnePlace(books.store, environment.name)
         platform, gateway, tasks = MemoryPlatform(world, clock), MemoryGateway(world), MemoryTasks(world)
         return MemorySite(Ports(platform, gateway, store, books.journal, clock, switches=books.switches, tasks=tasks))
@@ -209,6 +228,7 @@ class Toolbox:
         from tidegate.adapters.platform.memory.world import World
         from tidegate.adapters.store.opening import open_state
         from tidegate.controller.loop import Ports
+        from tidegate.wiring.memory import MemoryRehearsal
 
         collect_from_here()
         folder = TemporaryDirectory(prefix="tidegate-simulate-")
@@ -226,6 +246,28 @@ class Toolbox:
         routes = environment.workload.routes if environment else ()
         listens = tuple(sorted({route.listen for route in routes}))
         return await examine(endpoint(environment, self.environ), self.location(), listens)
+
+
+@dataclass(frozen=True)
+class LateApi:
+    """cli.toolbox.Runs: the API, loaded beside the controller, which decides meanwhile."""
+
+    serving: "Serving"
+    door: "Door"
+
+    async def run(self, stop: "Event") -> None:
+        """FastAPI and what it needs are imported here, and nowhere before."""
+        from asyncio import to_thread
+
+        server = await to_thread(self._make)
+        await server.run(stop)
+
+    def _make(self) -> "ApiServer":
+        from tidegate.server.api.parts import Api
+        from tidegate.server.api.running import ApiServer
+
+        of = self.serving
+        return ApiServer(Api(of.books, of.site, of.place, self.door, of.spec, of.deciding))
 
 
 @dataclass
@@ -276,6 +318,18 @@ class DockerSite:
     def data_plane(self) -> "EnvoyGateway":
         """The gateway, beyond its port."""
         return self.gateway
+
+    async def preview(self, key: "AgentKey", intents: "tuple[Intent, ...]" = (), probes_s: float = 0.0) -> "Preview":
+        """One dry turn on this host."""
+        from tidegate.controller.preview import preview
+
+        return await preview(key, self.ports, intents, probes_s)
+
+    async def backups(self, key: "AgentKey", backup: str = "", volumes: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """What a task of its own says."""
+        from tidegate.controller.backups import ask_backups
+
+        return await ask_backups(self.ports.tasks, key, backup, volumes)
 
     async def forget_network(self) -> None:
         """Remove our network, and what else the agents shared."""
@@ -333,101 +387,6 @@ class DockerSite:
         await self.docker.close()
 
 
-@dataclass
-class MemorySite:
-    """cli.toolbox.Site in memory."""
-
-    ports: "Ports"
-
-    @property
-    def data_plane(self) -> "NoDataPlane":
-        """There is none to look at."""
-        return NoDataPlane()
-
-    async def forget_network(self) -> None:
-        """There is none."""
-
-    async def owner(self, container: str) -> "AgentKey | None":
-        """Nobody looks for containers in memory."""
-        return None
-
-    async def takeover(self, container: str, key: "AgentKey") -> "Takeover":
-        """Nobody starts anything by hand in memory."""
-        from tidegate.model.errors import NotFoundError
-
-        raise NotFoundError(f"the memory platform has no container {container}")
-
-    async def image(self, reference: str) -> "Image":
-        """Every image is there."""
-        from tidegate.model.release import Image
-
-        return Image(reference)
-
-    def source(self) -> "SourceControl":
-        """There is nothing to build with in memory."""
-        from tidegate.model.errors import UsageError
-
-        raise UsageError("the memory platform builds no images", hint="deploy an image: tidegate deploy NAME:TAG")
-
-    async def follow(self, instance: str, lines: int) -> AsyncIterator[str]:
-        """What there is; nothing is written afterwards."""
-        for line in await self.ports.platform.logs(instance, lines):
-            yield line
-
-    async def close(self) -> None:
-        """The world goes on."""
-
-
-class NoDataPlane:
-    """cli.toolbox.DataPlane where the gateway is a variable."""
-
-    async def agents(self) -> "tuple[AgentKey, ...]":
-        """Nobody."""
-        return ()
-
-    async def outdated(self) -> bool:
-        """Never."""
-        return False
-
-    async def replace(self) -> int:
-        """Nothing to replace."""
-        return 0
-
-    async def stop(self) -> int:
-        """Nothing to stop."""
-        return 0
-
-    async def purge(self) -> None:
-        """Nothing is left."""
-
-
-@dataclass
-class MemoryRehearsal:
-    """cli.toolbox.Rehearsal."""
-
-    ports: "Ports"
-    leases: "LeaseStore"
-    state: "State"
-    folder: "TemporaryDirectory[str]"
-    world: "World"
-    scenario: str
-
-    def behave(self, version: str, image: str) -> None:
-        """Let the scenario begin for this version."""
-        from tidegate.adapters.platform.memory.scenarios import SCENARIOS
-
-        scenario = SCENARIOS[self.scenario]
-        self.world.behaviours = {version: scenario.behaviour}
-        self.world.requests_per_s = scenario.requests_per_s
-        if scenario.pull_fails:
-            self.world.images[image] = scenario.pull_fails
-
-    async def close(self) -> None:
-        """Throw it away."""
-        await self.state.close()
-        self.folder.cleanup()
-
-
 @dataclass(frozen=True)
 class OnePlace:
     """ports.Store as one environment sees it: a controller never decides about agents whose host it does not hold."""
@@ -462,6 +421,10 @@ class OnePlace:
     async def pending(self, key: "AgentKey") -> "tuple[Intent, ...]":
         """Intents not answered yet."""
         return await self.store.pending(key)
+
+    async def find_intent(self, intent: str) -> "Intent | None":
+        """An intent by its id."""
+        return await self.store.find_intent(intent)
 
     async def answer(self, intent: str) -> "Answer | None":
         """What became of an intent."""
