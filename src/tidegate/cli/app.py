@@ -30,6 +30,7 @@ from tidegate.cli import (
     simulate,
     spec,
     stages,
+    state,
     status,
     token,
 )
@@ -62,6 +63,7 @@ NOUNS = (
     serve,
     token,
     audit,
+    state,
     doctor,
     simulate,
     drill,
