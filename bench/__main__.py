@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 HERE = Path(__file__).parent
-ORDER = ("release", "undo", "waves", "speed")
+ORDER = ("release", "undo", "waves", "heartbeats", "speed", "blocks")
 """bench/decisions.py takes an hour and has a target of its own: make bench-decisions."""
 
 

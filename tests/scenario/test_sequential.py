@@ -84,7 +84,7 @@ async def test_too_little_traffic_is_said_and_left_to_the_policy(tmp_path: Path,
 
 
 async def test_observe_tells_and_acts_on_nothing(tmp_path: Path) -> None:
-    analysis = Analysis(sequential=Sequential(objective=False), mode=Mode.OBSERVE)
+    analysis = Analysis(sequential=Sequential(), mode=Mode.OBSERVE)
     tide = await begun(tmp_path, {"bad": Behaviour(error_share=0.2)}, analysis)
     await tide.deploy("bad")
     turn = await tide.play(in_phase(Phase.PROMOTED, Phase.ROLLED_BACK, Phase.PAUSED))

@@ -54,7 +54,7 @@ def host(session_engine: Engine, tmp_path: Path) -> Iterator[Host]:
 @pytest.mark.engine
 @pytest.mark.parametrize("bad", [True, False], ids=["bad", "healthy"])
 def test_every_point_on_a_real_engine(host: Host, budget: Budget, bad: bool) -> None:
-    left = budget(0.25 if bad else 0.42)
+    left = budget(0.2 if bad else 0.34)
     calls = len(rollout_with_kills(host, "1.0.1", [], bad).calls[-1])
     points = [Point(call, when) for call in range(1, calls + 1) for when in ("before", "after")]
     random.Random(SEED).shuffle(points)

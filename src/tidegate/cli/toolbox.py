@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from asyncio import Event
     from pathlib import Path
 
+    from tidegate.control.tokens import Tokens
     from tidegate.controller.loop import Ports
     from tidegate.controller.site import Books, Site
     from tidegate.model.door import Door
@@ -52,6 +53,9 @@ class Toolbox(Protocol):
 
     def location(self) -> str:
         """Where the state is, for a person."""
+
+    def agent_tokens(self) -> "Tokens":
+        """What agents authenticate with. Raises TokenKeyError."""
 
     async def books(self) -> "Books":
         """Open the state. Raises StoreError."""

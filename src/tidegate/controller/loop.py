@@ -34,6 +34,7 @@ from tidegate.model.operation import (
 )
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
+from tidegate.model.spec import InPlace
 from tidegate.ports import (
     Audit,
     Clock,
@@ -118,6 +119,7 @@ class AgentLoop:
         self._desired = Desired(key)
         self._hearing = Hearing(ports.heartbeats)
         self._logs = LogWatch(ports.platform)
+        self._history: tuple[str, tuple[Block, ...]] = ("", ())
         self._told: dict[str, str] = {}
         self._nudged = asyncio.Event()
         self._news = asyncio.Event()
@@ -166,12 +168,16 @@ class AgentLoop:
     async def _remembered(self, state: AgentState, fresh: tuple[Block, ...]) -> tuple[Block, ...]:
         """What was measured before the rollout, until its analysis has begun: how stable is when nothing is wrong."""
         rollout = state.active
-        if (
-            rollout is None
-            or rollout.evidence
-            or rollout.streams
-            or rollout.phase not in (Phase.PREPARING, Phase.STARTING)
-        ):
+        if rollout is None:
+            return ()
+        if isinstance(rollout.strategy, InPlace):  # nothing runs beside it: its control is the past, to the end
+            if self._history[0] != rollout.id:
+                await self.sampler.save()
+                before = await self._ports.journal.blocks(self.key, rollout.started_at - PAST_S, rollout.started_at)
+                self._history = (rollout.id, tuple(before))
+            return self._history[1]
+        begun = rollout.evidence or rollout.streams
+        if begun or rollout.phase not in (Phase.PREPARING, Phase.STARTING):
             return ()
         await self.sampler.save()
         until = fresh[0].at - 1e-6 if fresh else self._ports.clock.now()

@@ -13,11 +13,13 @@ from tidegate.model.release import AgentKey, Image
 from tidegate.model.workload import Workload
 from tidegate.ports import (
     Access,
+    AgentRecords,
     Audit,
     Deliveries,
     Fleets,
     Journal,
     LeaseStore,
+    OrderBook,
     Outbox,
     Pulses,
     SourceControl,
@@ -44,6 +46,14 @@ class Books(Protocol):
     @property
     def pulses(self) -> Pulses:
         """What agents reported."""
+
+    @property
+    def records(self) -> AgentRecords:
+        """What agents say of themselves."""
+
+    @property
+    def orders(self) -> OrderBook:
+        """What agents are asked to do."""
 
     @property
     def switches(self) -> Switches:

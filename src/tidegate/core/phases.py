@@ -10,7 +10,7 @@ from tidegate.core.strategies import Advance, Done, Progress, Stay, Wait
 from tidegate.core.view import View
 from tidegate.model.observation import ImageState
 from tidegate.model.rollout import Hold, PauseKind, Phase
-from tidegate.model.spec import InPlace, Undecidable
+from tidegate.model.spec import InPlace, Mode, Undecidable
 from tidegate.model.verdict import Outcome
 
 
@@ -102,7 +102,7 @@ def _prove(view: View, because: str) -> Move | Note:
     """Before 100 %: proof that the candidate is good enough, or a person's word; waited for as long as was allowed."""
     rollout, rules = view.rollout, view.rollout.analysis.rules
     sure, why = analysis.proven(rollout)
-    if sure or rollout.approved_by:
+    if sure or rollout.approved_by or rollout.analysis.mode is Mode.OBSERVE:
         return Move(Phase.PROMOTING, f"{because}; {why}" if why else because)
     if view.on_step < rules.within_s:
         return note(view, why)
@@ -119,7 +119,7 @@ def _by_hand(view: View) -> Note | None:
     if wish is None:
         return None
     rises = wish.weight > rollout.weight
-    if rises and rollout.verdict is not None and rollout.verdict.outcome is Outcome.FAIL:
+    if rises and rollout.failing and rollout.verdict is not None:
         return Note(replace(rollout, wish=None, because=f"not raised to {wish.weight} %: {rollout.verdict.because}"))
     barred = gates.barrier(rollout, view.facts, wish.weight) if rises else ""
     if barred:

@@ -52,8 +52,16 @@ def _is_candidate(state: AgentState, instance: ObservedInstance) -> bool:
 def _gone(instance: ObservedInstance, heartbeat: ObservedHeartbeat) -> str:
     return (
         f"no heartbeat of {instance.name} for {heartbeat.age_s:.0f} s; it reported every {heartbeat.interval_s:g} s"
-        f" (its container is {instance.state})"
+        f" ({_where(instance)})"
     )
+
+
+def _where(instance: ObservedInstance) -> str:
+    """What the platform sees of a silent instance: a hanging process and a cut network look the same from afar."""
+    if instance.state is InstanceState.RUNNING and not instance.address:
+        return "its container is running, cut off from our network"
+    hangs = ": its process hangs, or cannot reach us" if instance.state is InstanceState.RUNNING else ""
+    return f"its container is {instance.state}{hangs}"
 
 
 def _event(state: AgentState, instance: ObservedInstance, now: float, because: str) -> Event:

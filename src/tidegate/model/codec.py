@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from cattrs import Converter
 from cattrs.strategies import configure_tagged_union, configure_union_passthrough
 
-from tidegate.model import event, intent, operation, spec
+from tidegate.model import event, intent, operation, order, spec
 
 T = TypeVar("T")
 
@@ -22,6 +22,7 @@ def _converter() -> Converter:
     # strategy, and carry no tag.
     configure_tagged_union(spec.Step, converter, tag_name="type")
     configure_tagged_union(spec.Strategy, converter, tag_name="type", default=spec.Canary)
+    configure_tagged_union(order.Work, converter, tag_name="type")
     configure_tagged_union(intent.Action, converter, tag_name="type")
     configure_tagged_union(operation.Operation, converter, tag_name="type")
     configure_union_passthrough(event.Datum, converter)

@@ -17,7 +17,8 @@ class Facts:
     """All that a decision may look at beside the state. `now` is unix seconds; `blocks` are new since the last one.
 
     `failures` names instances that the engine refused again and again to create or start, with the engine's reason.
-    `past` are blocks from before the rollout; they are handed in until the rollout has begun to analyse.
+    `past` are blocks from before the rollout; they are handed in until the rollout has begun to analyse,
+    and to its end where nothing runs beside it.
     `paused` is the switch for everything. `logs` counts what stable's instances wrote since the last look, while a way
     back is verified. `needed_images` are references that other agents need; None when nobody has looked.
     """

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from tidegate.model import queries
+from tidegate.model.judges import Judges
 from tidegate.model.judging import SequentialMetric
 from tidegate.model.metering import GATEWAY, NEEDS_SETTINGS, Origin, OriginKind, Reduce
 from tidegate.model.spec import ThresholdMetric
@@ -108,16 +109,9 @@ def check_queries(
     places = _places(record)
     for metric in metrics:
         where = places.get(metric.name, record.at("metrics"))
-        if metric.source == GATEWAY:
+        kind = _kind(metric.source, origins, where, context)
+        if kind is None:
             continue
-        known = [GATEWAY, *origins, *(kind.value for kind in OriginKind if kind not in NEEDS_SETTINGS)]
-        if metric.source not in known:
-            hint = did_you_mean(metric.source, known)
-            if metric.source in KINDS:
-                hint = f"declare it: analysis.sources: {{{metric.source}: ...}}"
-            context.error(where.child("source"), f"{metric.source[:60]!r} is no metric source", hint)
-            continue
-        kind = origins[metric.source].kind if metric.source in origins else OriginKind(metric.source)
         try:
             queries.check(kind, metric.query)
             if isinstance(metric, SequentialMetric) and metric.per:
@@ -128,6 +122,33 @@ def check_queries(
         if kind is OriginKind.PROMETHEUS and not {"revision", "instances"} & set(queries.placeholders(metric.query)):
             message = f"{metric.name} asks the same of every revision: what others serve counts against the candidate"
             context.warn(where.child("query"), message, 'name the revision in it, such as {revision="{{revision}}"}')
+
+
+def check_judges(judges: Judges, origins: Mapping[str, Origin], record: Record, context: Context) -> None:
+    """The same of the judges' metrics."""
+    for judge, asked in judges.asked():
+        where = record.at("judges").child(judge)
+        kind = _kind(asked.source, origins, where, context)
+        if kind is None:
+            continue
+        try:
+            queries.check(kind, asked.query)
+        except ValueError as error:
+            context.error(where, f"{asked.name}: {kind} cannot measure {asked.query[:60]!r}", str(error))
+
+
+def _kind(source: str, origins: Mapping[str, Origin], where: Where, context: Context) -> OriginKind | None:
+    """The kind of a source; None for the gateway, and after noting that there is no such source."""
+    if source == GATEWAY:
+        return None
+    known = [GATEWAY, *origins, *(kind.value for kind in OriginKind if kind not in NEEDS_SETTINGS)]
+    if source not in known:
+        hint = did_you_mean(source, known)
+        if source in KINDS:
+            hint = f"declare it: analysis.sources: {{{source}: ...}}"
+        context.error(where.child("source"), f"{source[:60]!r} is no metric source", hint)
+        return None
+    return origins[source].kind if source in origins else OriginKind(source)
 
 
 def _places(record: Record) -> dict[str, Where]:

@@ -62,6 +62,7 @@ def _canary(record: Record, context: Context) -> Canary:
         keep_s=record.get("keep", default.keep_s),
         drain_s=record.get("drain", default.drain_s),
         progress_deadline_s=record.get("progress_deadline", default.progress_deadline_s),
+        baseline=record.get("baseline", default.baseline),
     )
 
 
@@ -71,6 +72,9 @@ CANARY = Object(
     own(
         Key("steps", ListOf(STEP, least=1, expected="a list of steps"), "What happens, in order.", DEFAULT_STEPS),
         Key("sticky", STICKY, "Users stay where they are while the share grows.", "none"),
+        Key(
+            "baseline", flag(), "Start as many instances of stable's release with the canary, to compare with.", "false"
+        ),
         Key("bake", duration(), "Time to watch after promotion; until then the way back is open.", "30s"),
         _keep(Canary().keep_s),
         _DRAIN,

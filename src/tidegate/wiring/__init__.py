@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tidegate.ports import Fleets, SourceControl, Store
     from tidegate.server.api.running import ApiServer
     from tidegate.server.listener import NetworkAddress
+    from tidegate.server.serving import Tls
 
 
 def main() -> None:
@@ -114,11 +115,11 @@ class Toolbox:
         from tidegate.controller.loop import Ports
 
         url = endpoint(environment, self.environ)
-        port = agents_port(self.environ)
+        port = port_of(self.environ, "TIDEGATE_AGENTS_PORT", 4319)
         options = DockerOptions(
             subnet=self.environ.get("TIDEGATE_SUBNET", ""),
             heartbeat_url=f"http://{{gateway}}:{port}" if port else "",
-            token_for=lambda instance: self._tokens().of_instance(instance),
+            token_for=lambda instance: self.agent_tokens().of_instance(instance),
         )
         secrets = Secrets(folder, self.environ)
         platform = DockerPlatform(Engine(url), secrets, options)
@@ -197,18 +198,27 @@ class Toolbox:
 
     def _centre(self, books: "Books", network: "NetworkAddress", port: int) -> "Centre":
         """The control centre. Its server is loaded when it begins to listen."""
+        from tidegate.control.asking import Orders
         from tidegate.control.centre import Centre
+        from tidegate.control.records import Records
         from tidegate.control.registry import Registry
         from tidegate.controller.clock import WallClock
+
+        opamp = port_of(self.environ, "TIDEGATE_OPAMP_PORT", 4320)
 
         async def listen(registry: Registry, stop: "Event") -> None:
             from tidegate.server.listener import Listener
 
-            await Listener(self._tokens, network, port).run(registry, stop)
+            ports = (port, opamp) if opamp else (port,)
+            others, tls = agents_door(self.environ)
+            await Listener(self.agent_tokens, network, ports, centre.open_desk, others, tls).run(registry, stop)
 
-        return Centre(Registry(books.pulses, WallClock()), listen)
+        registry = Registry(books.pulses, WallClock(), Records(books.records))
+        registry.orders = Orders(books.orders, registry.records, registry)
+        centre = Centre(registry, listen, books.journal)
+        return centre
 
-    def _tokens(self) -> "Tokens":
+    def agent_tokens(self) -> "Tokens":
         """What agents authenticate with; the key lies beside the state, and is made when it is first needed."""
         from tidegate.adapters.store.location import file_of, locate
         from tidegate.control.tokens import Tokens
@@ -455,16 +465,33 @@ def versions() -> dict[str, str]:
     return {}
 
 
-def agents_port(environ: Mapping[str, str]) -> int:
-    """Where agents report, by TIDEGATE_AGENTS_PORT; 0 ("off"): nowhere. Raises UsageError."""
+def port_of(environ: Mapping[str, str], name: str, default: int) -> int:
+    """The port that a variable names; 0 where it says "off". Raises UsageError."""
     from tidegate.model.errors import UsageError
 
-    text = environ.get("TIDEGATE_AGENTS_PORT", "") or "4319"
+    text = environ.get(name, "") or str(default)
     if text == "off":
         return 0
     if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 65536:
-        raise UsageError(f"TIDEGATE_AGENTS_PORT is {text[:20]!r}", hint="a port from 1 to 65535, or off")
+        raise UsageError(f"{name} is {text[:20]!r}", hint="a port from 1 to 65535, or off")
     return int(text)
+
+
+def agents_door(environ: Mapping[str, str]) -> "tuple[tuple[str, ...], Tls | None]":
+    """Further addresses that agents reach us by, and TLS for them. Raises UsageError."""
+    from tidegate.model.errors import UsageError
+    from tidegate.server.serving import Tls
+
+    listed = environ.get("TIDEGATE_AGENTS_LISTEN", "")
+    others = tuple(text.strip() for text in listed.split(",") if text.strip())
+    names = ("TIDEGATE_AGENTS_CERTIFICATE", "TIDEGATE_AGENTS_KEY")
+    files = [Path(environ[name]) for name in names if environ.get(name)]
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"{file} is not there", hint=f"{' and '.join(names)} name PEM files")
+    if len(files) == 1:
+        raise UsageError("TLS for agents needs a certificate and its key", hint=f"set {' and '.join(names)}")
+    return others, Tls(*files) if files else None
 
 
 def endpoint(environment: "Environment | None", environ: Mapping[str, str]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import quote
 
+from tidegate.adapters.remote.agents import RemoteOrders, RemoteRecords
 from tidegate.adapters.remote.client import Client, path_of
 from tidegate.model import codec
 from tidegate.model.access import AccessToken
@@ -224,6 +225,10 @@ class RemotePulses:
         found = [await self.client.get(f"{path_of(one)}/pulses", host=one.host) for one in keys]
         return [codec.load(pulse, Pulse) for each in found for pulse in each["pulses"]]
 
+    async def reporting(self) -> tuple[AgentKey, ...]:
+        """Every agent of which an instance reported, as far as the token reaches."""
+        return tuple(codec.load(one, AgentKey) for one in await self.client.get("/v1/reporting"))
+
     async def last_listening(self) -> Listening:
         """As the server says it."""
         return codec.load(await self.client.get("/v1/listening"), Listening)
@@ -337,6 +342,8 @@ class RemoteBooks:
         self.journal = RemoteJournal(client)
         self.lease = RemoteLease()
         self.pulses = RemotePulses(client)
+        self.records = RemoteRecords(client)
+        self.orders = RemoteOrders(client)
         self.switches = RemoteSwitches(client)
         self.outbox = RemoteOutbox(client)
         self.fleets = RemoteFleets(client)

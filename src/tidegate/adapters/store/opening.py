@@ -18,8 +18,10 @@ from tidegate.adapters.store.journal import SqlJournal
 from tidegate.adapters.store.lease import SqlLease
 from tidegate.adapters.store.location import file_of, locate
 from tidegate.adapters.store.migrate import migrate
+from tidegate.adapters.store.orders import SqlOrders
 from tidegate.adapters.store.outbox import SqlOutbox
 from tidegate.adapters.store.pulses import SqlPulses
+from tidegate.adapters.store.records import SqlRecords
 from tidegate.adapters.store.reserve import Reserve
 from tidegate.adapters.store.store import SqlStore
 from tidegate.adapters.store.switches import SqlSwitches
@@ -34,6 +36,8 @@ class State:
     journal: SqlJournal
     lease: SqlLease
     pulses: SqlPulses
+    records: SqlRecords
+    orders: SqlOrders
     switches: SqlSwitches
     outbox: SqlOutbox
     fleets: SqlFleets
@@ -79,6 +83,8 @@ def _open(location: str) -> State:
         SqlJournal(database),
         lease,
         SqlPulses(database),
+        SqlRecords(database),
+        SqlOrders(database),
         SqlSwitches(database),
         SqlOutbox(database),
         SqlFleets(database, reserve),

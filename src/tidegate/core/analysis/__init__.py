@@ -8,7 +8,7 @@ The sequential engine needs numpy, which takes longer to load than all the rest:
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidegate.core.analysis import thresholds
+from tidegate.core.analysis import judging, thresholds
 from tidegate.core.analysis.thresholds import GATEWAY_QUERIES
 from tidegate.model.judging import SequentialMetric
 from tidegate.model.metering import GATEWAY
@@ -21,7 +21,11 @@ from tidegate.model.verdict import MetricVerdict, Outcome, Verdict
 def begin(rollout: Rollout, now: float, past: Sequence[Block], stable: int | None) -> Rollout:
     """Open the metrics that apply. `past` are stable's blocks before this rollout, `stable` the number it runs as."""
     routed = rollout.candidate.workload.takes_traffic
-    rollout = replace(rollout, metrics=thresholds.begin(rollout.analysis, now, routed))
+    rollout = replace(
+        rollout,
+        metrics=thresholds.begin(rollout.analysis, now, routed),
+        judged=judging.begin(rollout.analysis.judges, now, routed),
+    )
     rules, asked = rollout.analysis.sequential if routed else None, _streams(rollout, routed)
     if stable is None or (rules is None and not asked):
         return rollout
@@ -38,7 +42,11 @@ def begin(rollout: Rollout, now: float, past: Sequence[Block], stable: int | Non
 def take(rollout: Rollout, blocks: Sequence[Block], stable: int | None) -> Rollout:
     """Feed new blocks to every metric."""
     candidate = rollout.candidate.runs_as
-    rollout = replace(rollout, metrics=thresholds.take(rollout.analysis, rollout.metrics, blocks, candidate))
+    rollout = replace(
+        rollout,
+        metrics=thresholds.take(rollout.analysis, rollout.metrics, blocks, candidate),
+        judged=judging.take(rollout.analysis.judges, rollout.judged, blocks, (candidate, stable)),
+    )
     rules, kept = rollout.analysis.sequential, rollout.streams
     if stable is None or not (kept or rollout.evidence):
         return rollout
@@ -54,7 +62,10 @@ def take(rollout: Rollout, blocks: Sequence[Block], stable: int | None) -> Rollo
 
 def judge(rollout: Rollout, instances: int, now: float, heard: bool) -> Verdict:
     """The verdict over all metrics; the worst of those that guard decides. Without news the evidence is as it was."""
-    verdicts = thresholds.judge_each(rollout.analysis, rollout.metrics, rollout.cursor_since)
+    verdicts = (
+        *thresholds.judge_each(rollout.analysis, rollout.metrics, rollout.cursor_since),
+        *judging.judge_each(rollout.analysis, rollout.judged),
+    )
     if not rollout.evidence and not rollout.streams:
         return combine(verdicts)
     from tidegate.core.analysis import sequential
@@ -96,6 +107,7 @@ def down(rollout: Rollout) -> str:
         acts = metric.role is not Role.OBSERVE and metric.on_fail is not OnFail.NOTIFY
         if acts and (why := rollout.streams.get(metric.name, {}).get("meter", {}).get("missing")):
             found[f"{metric.source} ({why})"] = None
+    found |= {f"{one.source} ({one.why})": None for one in judging.missing(rollout.analysis, rollout.judged)}
     return f"no data from metric source {'; '.join(found)}" if found else ""
 
 

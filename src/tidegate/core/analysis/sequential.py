@@ -100,6 +100,8 @@ def _members(rollout: Rollout, instances: int) -> list[_Member]:
         limits, state = policy(rules), codec.from_json(Guard, rollout.evidence)
         silent = "" if state.totals[guard.N_CANARY] else "no request has reached the canary yet"
         because = guard.because(limits, state, instances)
+        if not state.totals[guard.N_STABLE]:
+            because += "; nothing ran beside it to compare with: thresholds and hard facts alone"
         found.append(_Member(NAME, rules.on_fail, False, 1.0, guard.worse(limits, state), because, silent))
     limit = 1.0 / rollout.analysis.rules.alpha
     alone = "; one instance, so a bad host cannot be told from a bad version" if instances == 1 else ""
@@ -133,6 +135,23 @@ def proven(rollout: Rollout) -> tuple[bool, str]:
             proofs.append((value >= needed, sentence))
     missing = [why for sure, why in proofs if not sure]
     return not missing, "; ".join(missing or [why for _, why in proofs])
+
+
+def parts(sequential: Sequential, kept: Kept) -> list[tuple[str, float, float]]:
+    """Each of the gateway's metrics: name, part of what decides, evidence."""
+    by_metric = guard.evidence_by_metric(policy(sequential), codec.from_json(Guard, kept))
+    return [(name.replace("_", " "), shipped.WEIGHTS[name], value) for name, value in by_metric.items()]
+
+
+def worse(sequential: Sequential, kept: Kept) -> float:
+    """The evidence against the canary in the gateway's numbers."""
+    return guard.worse(policy(sequential), codec.from_json(Guard, kept))
+
+
+def totals(kept: Kept) -> tuple[float, float, float, float]:
+    """Requests of canary and stable, errors of canary and stable."""
+    _, n_canary, n_stable, k_canary, k_stable = (float(value) for value in codec.from_json(Guard, kept).totals)
+    return n_canary, n_stable, k_canary, k_stable
 
 
 def _proven_by_requests(sequential: Sequential, kept: Kept) -> tuple[bool, str]:

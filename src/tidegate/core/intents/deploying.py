@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tidegate.core import admission, way_back
+from tidegate.core import admission, baseline, way_back
 from tidegate.core.admission import Way
 from tidegate.core.breaking import breaks, major_step
 from tidegate.core.intents import steering
@@ -132,7 +132,9 @@ def rollout_id(state: AgentState, revision: Revision) -> str:
 
 def _begin(state: AgentState, rollout: Rollout, now: float) -> AgentState:
     rollout = replace(rollout, phase_since=now, cursor_since=now, because="the rollout begins")
-    return replace(state, rollout=rollout, next_revision=rollout.candidate.number + 1, decommissioned=False)
+    rollout = replace(rollout, baseline=baseline.of(state, rollout, now))
+    latest = rollout.baseline or rollout.candidate
+    return replace(state, rollout=rollout, next_revision=latest.number + 1, decommissioned=False)
 
 
 def undo(state: AgentState, intent: Intent, to_revision: int | None, now: float) -> tuple[AgentState, str]:

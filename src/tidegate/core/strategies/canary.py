@@ -43,6 +43,8 @@ def _set_weight(canary: Canary, view: View, weight: int) -> Progress:
     needed = count(canary, view, weight)
     if view.ready_candidates < needed:
         return Stay(f"{view.ready_candidates} of {needed} canary instances are ready for {weight} %")
+    if beside_it := view.baseline_missing(needed):
+        return Stay(beside_it)
     if view.rollout.weight != weight:
         return Advance(f"{weight} % to the canary: {needed} ready", weight)
     if not view.share_applied(weight):
