@@ -170,6 +170,31 @@ class Toolbox:
         workshop = EngineWorkshop(engine, source, lambda tell: EngineBuilder(docker, tell), Containers(engine, source))
         return Pipeline(books.deliveries, workshop, FolderPapers(papers), environment, versions)
 
+    def backup_state(self, folder: Path) -> Path:
+        """The state on this machine, never a server's."""
+        from tidegate.adapters.store.keeping import backup
+        from tidegate.adapters.store.location import locate
+
+        return backup(locate(self.environ), folder)
+
+    def restore_state(self, folder: Path) -> Path | None:
+        """As backup_state."""
+        import time
+
+        from tidegate.adapters.store.keeping import restore
+        from tidegate.adapters.store.location import locate
+
+        return restore(locate(self.environ), folder, time.time())
+
+    def fence_state(self) -> int:
+        """As backup_state."""
+        import time
+
+        from tidegate.adapters.store.keeping import fence
+        from tidegate.adapters.store.location import locate
+
+        return fence(locate(self.environ), time.time())
+
     def api(self, serving: "Serving", door: "Door") -> "Runs":
         """The HTTP API."""
         return LateApi(serving, door)
