@@ -6,6 +6,6 @@ cd "$(dirname "$0")/.."
 compile=.venv/bin/pip-compile
 [ -x $compile ] || { echo "lock: .venv has no pip-tools: make venv" >&2; exit 1; }
 CUSTOM_COMPILE_COMMAND="make lock" $compile --quiet --generate-hashes --allow-unsafe --strip-extras \
-    --extra bench --extra dev --extra gateway --extra postgresql --extra ssh --no-emit-index-url --no-emit-find-links \
+    --extra bench --extra dev --extra gateway --extra postgresql --extra scan --extra ssh --no-emit-index-url --no-emit-find-links \
     --no-emit-trusted-host --no-emit-options \
     --resolver backtracking --output-file requirements.lock "$@" pyproject.toml

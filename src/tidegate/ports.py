@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tidegate.model.access import AccessToken
 from tidegate.model.audit import Act, Entry, Head
+from tidegate.model.changes import Change
 from tidegate.model.decision import Decision
 from tidegate.model.delivery import Delivery, DeliveryDecision, DeliveryKey
 from tidegate.model.desired import Desired
@@ -63,6 +64,12 @@ class Platform(Protocol):
 
     async def logs(self, instance: str, lines: int) -> tuple[str, ...]:
         """The last lines of an instance's log. Raises NotFoundError."""
+
+    async def found(self, key: AgentKey) -> tuple[Revision, ...]:
+        """The revisions that the agent's instances say they were made from, each once, for a state that was lost.
+
+        What a person started by hand says nothing. Raises EngineError.
+        """
 
     async def changed(self, key: AgentKey, timeout_s: float) -> bool:
         """Wait until something about the agent may have changed (engine event, probe), at most timeout_s."""
@@ -252,6 +259,9 @@ class Journal(Protocol):
     async def blocks(self, key: AgentKey, since: float, until: float) -> list[Block]:
         """Measurement blocks that ended within the span (unix seconds)."""
 
+    async def trim(self, key: AgentKey, before: float) -> int:
+        """Forget blocks that ended before a time (unix seconds); how many. Events never go."""
+
     async def add_release(self, release: Release) -> None:
         """Keep a release; the same one twice is harmless."""
 
@@ -432,6 +442,12 @@ class SourceControl(Protocol):
 
     async def describe(self, repository: str, commit: str) -> Commit:
         """Facts about a commit, its version among them. Raises SourceError."""
+
+    async def additions(self, repository: str, commit: str, since: str) -> Mapping[str, bytes]:
+        """What each commit after `since` added: short commit id/path -> the added lines. Raises SourceError."""
+
+    async def changes(self, repository: str, commit: str, since: str) -> Change:
+        """What lies between `since` (a commit's id, or empty) and a commit. Raises SourceError."""
 
 
 class SecretSource(Protocol):

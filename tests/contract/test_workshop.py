@@ -52,13 +52,13 @@ async def test_a_checkout_goes_in_and_files_come_out(engine: Engine, containers:
         "pwd; cat deep/er/file; echo; ls -a",
         "mkdir out; echo result > out/report",
         checkout=checkout,
-        outputs=("/src/out/report", "/src/out/none", "/src/out"),
+        outputs=("/src/out/report", "/src/out/none", "/src/deep"),
     )
     result = await containers.run(wanted, place(), told.append)
     assert result.exit_code == 0, result
     assert told[:2] == ["/src", "content"]
     assert ".git" not in told
-    assert dict(result.outputs) == {"/src/out/report": b"result\n"}
+    assert dict(result.outputs) == {"/src/out/report": b"result\n", "/src/deep/er/file": b"content"}
 
 
 async def test_it_has_no_network_no_host_and_nothing_of_the_controller(

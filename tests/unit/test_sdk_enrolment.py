@@ -129,6 +129,7 @@ async def test_a_credential_is_for_its_instance_and_an_enrolment_token_for_enrol
         (TOKENS.enrolment(KEY, 1e11), b'{"instance": "a\\nb"}', 422),
         (TOKENS.enrolment(KEY, 1e11), b'{"instance": "m1"}', 200),
     ],
+    ids=["none", "an agent's", "a credential", "expired", "nonsense", "nobody", "a name of two lines", "good"],
 )
 async def test_what_is_no_enrolment_is_refused(place: Place, token: str, body: bytes, status: int) -> None:
     def ask() -> int:

@@ -10,6 +10,7 @@ from tidegate.cli.options import Where, Who
 if TYPE_CHECKING:
     from tidegate.cli.desk import Desk
     from tidegate.cli.follow import Progress
+    from tidegate.controller.site import Site
     from tidegate.core.roster import Filter
 
 
@@ -121,13 +122,27 @@ async def _decommission(
     async with open_desk(ctx.obj, where, Output(as_json)) as desk:
         await _sure(desk, yes)
         async with desk.site() as site:
-            return await ask_short(desk, site, Decommission(), Asking(*asked), gone)
+            code = await ask_short(desk, site, Decommission(), Asking(*asked), gone)
+            for name in await _kept(desk, site):
+                desk.output.message(f"{name} was started by hand: stopped, and left to you (docker rm {name})")
+            return code
+
+
+async def _kept(desk: "Desk", site: "Site") -> tuple[str, ...]:
+    from tidegate.model.desired import Desired
+
+    observed = await site.ports.platform.observe(Desired(desk.key))
+    return tuple(one.name for one in observed.instances if one.adopted)
 
 
 def gone(progress: "Progress") -> bool:
-    """Whether nothing of the agent is left on the host."""
+    """Whether nothing of the agent is left on the host, but for what a person started by hand: stopped, and kept."""
+    from tidegate.model.diff import UP
+
     seen = progress.seen
-    return seen is not None and seen.state.decommissioned and seen.settled and not seen.observation.instances
+    if seen is None or not seen.state.decommissioned or not seen.settled:
+        return False
+    return all(one.adopted and one.state not in UP for one in seen.observation.instances)
 
 
 async def _sure(desk: "Desk", yes: bool) -> None:

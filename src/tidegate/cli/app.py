@@ -33,6 +33,7 @@ from tidegate.cli import (
     stages,
     status,
     token,
+    trim,
 )
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ NOUNS = (
     explain,
     replay,
     history,
+    trim,
     plan,
     instances,
     adopt,

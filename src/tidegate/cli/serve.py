@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
+    from tidegate.controller.loop import Ports
     from tidegate.controller.site import Books, Site
     from tidegate.model.door import Door
     from tidegate.model.spec import Environment, Spec
@@ -50,6 +51,9 @@ def serve(
     log_format: Annotated[
         str, typer.Option("--log-format", help="logfmt or json.", metavar="FORMAT", envvar="TIDEGATE_LOG_FORMAT")
     ] = "logfmt",
+    keep: Annotated[
+        int, typer.Option("--keep", help="Days to keep measurement blocks; 0: for ever.", min=0, metavar="DAYS")
+    ] = 0,
     verbose: Annotated[bool, typer.Option("--verbose", help="Every operation and request, too.")] = False,
 ) -> None:
     """Decide for every agent of an environment, hear heartbeats and serve the API, until SIGTERM or Ctrl-C.
@@ -69,10 +73,10 @@ def serve(
     if listen != "off":
         door = check(Door(*parse_address(listen), certificate, key, open_door, plain, rate))
     log_to_stderr(verbose, log_format)
-    perform(_serve(ctx, Where(file, environment), door))
+    perform(_serve(ctx, Where(file, environment), door, keep))
 
 
-async def _serve(ctx: typer.Context, where: Where, door: "Door | None") -> int:
+async def _serve(ctx: typer.Context, where: Where, door: "Door | None", keep: int) -> int:
     import asyncio
     import logging
 
@@ -88,13 +92,22 @@ async def _serve(ctx: typer.Context, where: Where, door: "Door | None") -> int:
         site = await toolbox.site(books, place, folder)
         try:
             log.info("serving environment %s; the state is %s", place.name, toolbox.location())
+            trimming = asyncio.create_task(_trim(site.ports, keep)) if keep else None
             await _together(_parts(toolbox, (books, site), (place, spec, door), stop), stop)
+            if trimming is not None:
+                trimming.cancel()
             log.info("stopped; agents and gateway go on")
         finally:
             await site.close()
     finally:
         await books.close()
     return 0
+
+
+async def _trim(ports: "Ports", keep: int) -> None:
+    from tidegate.controller.trimming import DAY_S, keep_trimmed
+
+    await keep_trimmed(ports.store, ports.journal, ports.clock, keep * DAY_S)
 
 
 def _parts(
@@ -111,7 +124,7 @@ def _parts(
     from tidegate.controller.standby import Standby
 
     (books, site), (place, spec, door) = opened, what
-    standby = Standby(site.ports, books.lease, f"serve-{socket.gethostname()}-{os.getpid()}")
+    standby = Standby(site.ports, books.lease_of(place.name), f"serve-{socket.gethostname()}-{os.getpid()}")
     if door is None:
         return [standby.run(stop)]
     serving = Serving(books, site, place, spec, lambda: standby.deciding)

@@ -1,5 +1,7 @@
 """stage, evidence, cancel: one stage alone, what was found out, and the end of a delivery under way."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +10,7 @@ from tidegate.cli import options
 from tidegate.cli.options import Where, Who
 
 if TYPE_CHECKING:
+    from tidegate.cli.asking import Asking
     from tidegate.cli.desk import Desk
     from tidegate.model.delivery import Delivery
     from tidegate.model.evidence import Evidence
@@ -15,6 +18,15 @@ if TYPE_CHECKING:
 
 KEPT = 20
 """How many deliveries back a running one is looked for."""
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """Which stage of which commit, and where a baseline goes."""
+
+    name: str
+    commit: str
+    baseline: Path | None
 
 
 def register(app: typer.Typer) -> None:
@@ -34,6 +46,9 @@ def stage(
     environment: options.Place = "",
     by: options.By = "",
     timeout: options.Timeout = None,
+    write_baseline: Annotated[
+        Path | None, typer.Option("--write-baseline", help="Write what was found as a baseline.", metavar="FILE")
+    ] = None,
     as_json: options.Json = False,
 ) -> None:
     """Run one stage of a commit, with what it needs, and show its evidence.
@@ -43,35 +58,37 @@ def stage(
     from tidegate.cli.asking import Asking
     from tidegate.cli.desk import perform
 
-    perform(_stage(ctx, Where(file, environment), name, commit, Asking(Who(by), timeout), as_json))
+    wanted = _Wanted(name, commit, write_baseline)
+    perform(_stage(ctx, Where(file, environment), wanted, Asking(Who(by), timeout), as_json))
 
 
-async def _stage(ctx: typer.Context, where: Where, name: str, commit: str, asking: "object", as_json: bool) -> int:
-    from tidegate.cli.asking import Asking
+async def _stage(ctx: typer.Context, where: Where, wanted: "_Wanted", asking: "Asking", as_json: bool) -> int:
     from tidegate.cli.desk import open_desk
     from tidegate.cli.journey import see_delivery
     from tidegate.cli.output import Output
     from tidegate.model import codec
+    from tidegate.pipeline import baseline
     from tidegate.pipeline.deliver import Asked, new_delivery
     from tidegate.pipeline.registry import records_for
     from tidegate.views.delivery import evidence_lines
 
-    assert isinstance(asking, Asking)
-    wanted = _stage_name(name)
+    chosen = _stage_name(wanted.name)
     async with open_desk(ctx.obj, where, Output(as_json)) as desk, desk.site() as site:
         spec = desk.spec()
         site.source()
-        asked = Asked(desk.key, commit, asking.who.name, site.ports.clock.now())
-        delivery = new_delivery(spec, asked, records_for(spec, wanted))
+        asked = Asked(desk.key, wanted.commit, asking.who.name, site.ports.clock.now())
+        delivery = new_delivery(spec, asked, records_for(spec, chosen))
         try:
             return await see_delivery(desk, site, delivery, asking)
         finally:
             last = (await desk.books.deliveries.latest(desk.key))[0]
-            found = (await _found(desk, last)).get(wanted)
+            found = (await _found(desk, last)).get(chosen)
             if found is not None and as_json:
-                desk.output.data({"stage": wanted.value, **codec.dump(found)})
+                desk.output.data({"stage": chosen.value, **codec.dump(found)})
             elif found is not None:
                 desk.output.lines(evidence_lines(found))
+            if found is not None and wanted.baseline is not None:
+                wanted.baseline.write_text(baseline.write(found.findings))
 
 
 def _stage_name(name: str) -> "StageName":

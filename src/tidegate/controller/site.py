@@ -39,9 +39,8 @@ class Books(Protocol):
     def journal(self) -> Journal:
         """Events, releases, revisions."""
 
-    @property
-    def lease(self) -> LeaseStore:
-        """Who decides."""
+    def lease_of(self, environment: str) -> LeaseStore:
+        """Who decides in an environment."""
 
     @property
     def pulses(self) -> Pulses:
@@ -78,6 +77,9 @@ class Books(Protocol):
     @property
     def access(self) -> Access:
         """Tokens of the API."""
+
+    async def compact(self) -> bool:
+        """Give the room of what was forgotten back to the disk; False where that is not possible now."""
 
     async def close(self) -> None:
         """Let go of it."""
@@ -141,6 +143,9 @@ class Site(Protocol):
 
     async def forget_network(self) -> None:
         """Remove the network of the agents, unless somebody still uses it."""
+
+    async def owner(self, container: str) -> AgentKey | None:
+        """Whose instance a container is by its labels; None where it is none of ours. Raises NotFoundError."""
 
     async def takeover(self, container: str, key: AgentKey) -> Takeover:
         """Look at a container that Tidegate did not start. Raises NotFoundError, ConflictError, UsageError."""

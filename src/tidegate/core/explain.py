@@ -167,7 +167,7 @@ def _stream(rollout: Rollout, metric: SequentialMetric, verdict: MetricVerdict) 
 def _evidence(value: float, alpha: float, verdict: MetricVerdict) -> Iterator[Reason]:
     if verdict.outcome is Outcome.FAIL:
         text = (
-            f"evidence {value:,.3g}, limit {1 / alpha:g}: an alpha below {1 / max(value, 1.0):.1g} would have gone on"
+            f"evidence {value:,.3g}, limit {1 / alpha:g}: an alpha below {1 / max(value, 1.0):.2g} would have gone on"
         )
         yield Reason(text, changed=True)
     elif verdict.outcome is Outcome.PASS:

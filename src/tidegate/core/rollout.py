@@ -22,9 +22,11 @@ from tidegate.core import (
     monitor,
     notices,
     quarantine,
+    recovery,
     setback,
     shape,
     silence,
+    strategies,
     tasks,
 )
 from tidegate.core.alarm import UNPROVEN, alarm
@@ -45,7 +47,11 @@ MOST_MOVES = 64
 
 def decide(state: AgentState, facts: Facts) -> Decision:
     """The only decision function. Pure: the same state and facts always give the same decision."""
-    state, answers, events = intents.apply(setback.brought_to(state, facts.now), facts)
+    if facts.found is None and recovery.is_blank(state):
+        return _hold(state, facts, (), ())  # what is asked waits: it may be about what runs here already
+    state, recovered = recovery.take_over(setback.brought_to(state, facts.now), facts)
+    state, answers, events = intents.apply(state, facts)
+    events = (*recovered, *events)
     if not facts.observation.reachable:
         return _hold(state, facts, answers, events)
     state, back = _reachable_again(state, facts)
@@ -96,6 +102,8 @@ def _listen(state: AgentState, facts: Facts) -> AgentState:
     """Feed the new measurement blocks to the rollout's metrics."""
     rollout = state.active
     if rollout is None or rollout.fast or rollout.phase in (*UNPROVEN, Phase.REVERTING):
+        return state
+    if not strategies.watched(View(state, rollout, facts)):
         return state
     blocks = facts.blocks
     if isinstance(rollout.strategy, InPlace) and state.stable is not None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from tidegate.core import baseline, beside, cleanup, hooks, strategies, tasks
+from tidegate.core import baseline, beside, cleanup, hooks, published, strategies, tasks
 from tidegate.core.healing import held_back, leaving, restart_of
 from tidegate.core.routing import Beside, Share, routes
 from tidegate.core.strategies import Shape
@@ -45,7 +45,7 @@ def desired(state: AgentState, facts: Facts) -> Desired:
         state.key,
         images,
         goals,
-        routes(shares, facts.observation, serving, special),
+        published.unhindered(routes(shares, facts.observation, serving, special), goals),
         work,
         because=because,
         surplus_images=cleanup.due(state, facts),

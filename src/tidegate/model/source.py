@@ -19,7 +19,7 @@ class Commit:
     """Facts about one commit. Times are unix seconds.
 
     `version` comes from the highest semantic-version tag on or before the commit, `ahead` counts the commits since.
-    `warnings` say what a person would want to know: uncommitted changes, submodules. `tree` is the id of its content.
+    `warnings` say what a person would want to know: uncommitted changes. `tree` is the id of its content.
     `repository` is where it was found.
     """
 

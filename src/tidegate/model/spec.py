@@ -34,9 +34,13 @@ class Pause:
 
 @dataclass(frozen=True)
 class Analyse:
-    """Watch for a duration and go on only when no verdict is worse than pass."""
+    """Watch for a duration and go on only when every verdict is pass.
 
-    duration_s: float
+    None: nothing was measured before, and from here on the metrics are watched in the background. Without such a step
+    they are from the first one on.
+    """
+
+    duration_s: float | None
 
 
 @dataclass(frozen=True)
@@ -218,9 +222,13 @@ class ThresholdMetric:
 
 
 class Undecidable(StrEnum):
-    """What becomes of a canary that is neither proven worse nor proven good within the time."""
+    """What becomes of a canary that is neither proven worse nor proven good within the time.
+
+    RAISE gives it more traffic as soon as it is clear that what it has cannot suffice, up to half; then it pauses.
+    """
 
     PAUSE = "pause"
+    RAISE = "raise"
     PROCEED = "proceed"
 
 

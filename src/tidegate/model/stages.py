@@ -1,6 +1,7 @@
 """The stages of a delivery, and what the spec says of each. A stage that is None is off."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -46,8 +47,54 @@ class Bounds:
 
 
 @dataclass(frozen=True)
+class Linter:
+    """A linter of the project's own, in a container. `sarif`: where it writes its report; empty: its exit code says."""
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    sarif: str = ""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """Linters and searches, each switched. `baseline` is a file of the repository: findings that were there before."""
+
+    dockerfile: bool = True
+    python: bool = True
+    secrets: bool = True
+    trivy: bool = False
+    linters: tuple[Linter, ...] = ()
+    fail_on: Severity = Severity.HIGH
+    baseline: str = ""
+    bounds: Bounds = Bounds(timeout_s=300.0, memory_bytes=512 << 20)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """The project's own tests, in an image of the same toolchain: `image`, or `target` of the Dockerfile.
+
+    `junit` are paths of reports (a folder: all in it), `coverage` that of a Cobertura or LCOV report, both within the
+    checkout; `min_coverage` is percent of lines. `network` names one that is granted; empty: none.
+    """
+
+    command: tuple[str, ...]
+    target: str = "0"
+    image: str = ""
+    junit: tuple[str, ...] = ()
+    coverage: str = ""
+    min_coverage: float = 0.0
+    environment: Mapping[str, str] = field(default_factory=dict)
+    network: str = ""
+    repeatable: bool = True
+    bounds: Bounds = Bounds()
+
+
+@dataclass(frozen=True)
 class Stages:
     """The spec's `stages` section: a field for each stage. Source and build are always on."""
 
     source: Bounds = Bounds(timeout_s=900.0, cpus=0.5, memory_bytes=256 << 20)
+    scan: Scan | None = None
+    unit: Unit | None = None
     build: Bounds = Bounds(timeout_s=1800.0)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tidegate.model.changes import Change
 from tidegate.model.delivery import DeliveryKey
 from tidegate.model.release import Image
 from tidegate.model.source import BuildOptions, Commit
@@ -24,6 +25,15 @@ class LookAtCommit:
     name: str
     repository: str
     reference: str
+
+
+@dataclass(frozen=True)
+class CompareCommits:
+    """Find what lies between a commit that runs (its id; empty: its parent) and another."""
+
+    name: str
+    checkout: Checkout
+    since: str
 
 
 @dataclass(frozen=True)
@@ -59,7 +69,32 @@ class RunContainer:
     repeatable: bool = True
 
 
-Job = LookAtCommit | BuildImage | RunContainer
+@dataclass(frozen=True)
+class Program:
+    """A program of this machine that reads the tree. `home`: it needs the user's own folder (its database is there)."""
+
+    name: str
+    argv: tuple[str, ...]
+    home: bool = False
+
+
+@dataclass(frozen=True)
+class RunPrograms:
+    """Let programs read a checkout, and nothing of it run. What each wrote to stdout is in the result's `parts`.
+
+    `history`: what each commit since `since` added lies beside the tree. `reads` are files of the tree to bring along.
+    """
+
+    name: str
+    checkout: Checkout
+    programs: tuple[Program, ...]
+    history: bool = False
+    since: str = ""
+    reads: tuple[str, ...] = ()
+    bounds: Bounds = field(default_factory=Bounds)
+
+
+Job = LookAtCommit | CompareCommits | BuildImage | RunContainer | RunPrograms
 
 
 @dataclass(frozen=True)
@@ -85,6 +120,7 @@ class Result:
     """
 
     commit: Commit | None = None
+    change: Change | None = None
     image: Image | None = None
     exit_code: int | None = None
     oom_killed: bool = False
@@ -92,5 +128,6 @@ class Result:
     unknown: bool = False
     log: tuple[str, ...] = ()
     outputs: Mapping[str, bytes] = field(default_factory=dict)
+    parts: "Mapping[str, Result]" = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     took_s: float = 0.0

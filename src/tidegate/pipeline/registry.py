@@ -9,10 +9,10 @@ from tidegate.model.errors import UsageError
 from tidegate.model.spec import Spec
 from tidegate.model.stages import StageName
 from tidegate.model.workload import fingerprint
-from tidegate.pipeline import build, source
+from tidegate.pipeline import build, scan, source, unit
 from tidegate.pipeline.stage import Candidate, Stage
 
-STAGES: dict[StageName, Stage] = {stage.name: stage for stage in (source.STAGE, build.STAGE)}
+STAGES: dict[StageName, Stage] = {stage.name: stage for stage in (source.STAGE, scan.STAGE, unit.STAGE, build.STAGE)}
 """All but the rollout, which is not run here: the environment's own loop carries it out."""
 
 
@@ -32,7 +32,7 @@ def records_for(spec: Spec, name: StageName) -> tuple[StageRecord, ...]:
 
 def _records(spec: Spec, names: Iterable[StageName]) -> tuple[StageRecord, ...]:
     on = ((STAGES[name], STAGES[name].bounds(spec)) for name in StageName if name in STAGES and name in set(names))
-    return tuple(StageRecord(stage.name, bounds, stage.repeatable) for stage, bounds in on if bounds is not None)
+    return tuple(StageRecord(stage.name, bounds, stage.repeatable(spec)) for stage, bounds in on if bounds is not None)
 
 
 def key_of(stage: Stage, candidate: Candidate) -> str:

@@ -61,4 +61,4 @@ class Stage:
     proceed: Callable[[Candidate, Results], Step]
     inputs: Callable[[Candidate], Mapping[str, object] | None]
     bounds: Callable[[Spec], Bounds | None]
-    repeatable: bool = True
+    repeatable: Callable[[Spec], bool] = lambda spec: True

@@ -188,7 +188,12 @@ SEQUENTIAL = Object(
             "0.005",
         ),
         Key("within", duration(1.0), "How long the proof is waited for after the last step.", "10m"),
-        Key("undecidable", choice(*(item.value for item in Undecidable)), "Without proof by then.", "pause"),
+        Key(
+            "undecidable",
+            choice(*(item.value for item in Undecidable)),
+            "Without proof by then: pause; or raise the weight as soon as the traffic is too little; or proceed.",
+            "pause",
+        ),
         Key("on_fail", choice(*(item.value for item in OnFail)), "What evidence against the canary does.", "abort"),
     ),
     build=_sequential,

@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from tidegate.model import queries
 from tidegate.model.judges import Judges
 from tidegate.model.judging import SequentialMetric
-from tidegate.model.metering import GATEWAY, NEEDS_SETTINGS, Origin, OriginKind, Reduce
+from tidegate.model.metering import GATEWAY, NEEDS_SETTINGS, Form, Origin, OriginKind, Reduce
 from tidegate.model.spec import ThresholdMetric
 from tidegate.model.workload import SecretRef
 from tidegate.spec.context import Context, Where, did_you_mean
@@ -119,9 +119,21 @@ def check_queries(
         except ValueError as error:
             context.error(where.child("query"), f"{kind} cannot measure {metric.query[:60]!r}", str(error))
             continue
+        if isinstance(metric, SequentialMetric) and (why := _misfit(metric, kind)):
+            context.error(where.child("form"), f"{kind} gives no {metric.form} of {metric.query[:60]!r}", why)
         if kind is OriginKind.PROMETHEUS and not {"revision", "instances"} & set(queries.placeholders(metric.query)):
             message = f"{metric.name} asks the same of every revision: what others serve counts against the candidate"
             context.warn(where.child("query"), message, 'name the revision in it, such as {revision="{{revision}}"}')
+
+
+def _misfit(metric: SequentialMetric, kind: OriginKind) -> str:
+    """What to write where a source cannot give numbers of this form; empty where it can."""
+    counted = {OriginKind.STATS: ("restarts", "oom_kills"), OriginKind.HEARTBEAT: ("gaps", "processes")}
+    if metric.form is Form.HISTOGRAM and kind is not OriginKind.SCRAPE:
+        return "read the histogram from the agents' own /metrics: source: scrape"
+    if kind in counted and (metric.form is Form.COUNT) != (metric.query in counted[kind]):
+        return f"counts are {' and '.join(counted[kind])}; everything else is a mean"
+    return "" if kind is not OriginKind.LOGS or metric.form is Form.COUNT else "lines are counted: take form out"
 
 
 def check_judges(judges: Judges, origins: Mapping[str, Origin], record: Record, context: Context) -> None:

@@ -3,13 +3,14 @@
 from dataclasses import replace
 from typing import Any
 
-from tidegate.model.stages import Bounds, Stages
+from tidegate.model.stages import Bounds, Linter, Scan, Severity, Stages, Unit
 from tidegate.spec.context import Context
-from tidegate.spec.kinds import byte_size, duration, flag, number, whole
+from tidegate.spec.kinds import COMMAND, OneOrMore, Pairs, byte_size, choice, duration, flag, number, text, whole
 from tidegate.spec.scalars import duration_text
-from tidegate.spec.shapes import Either, Key, Object, Record, Scalar, Shape, own
+from tidegate.spec.shapes import INVALID, Either, Key, ListOf, Object, Record, Scalar, Shape, own
 
 _DEFAULT = Stages()
+PATH_WITHIN = text("a path in the repository", r"(?!/)(?!(.*/)?\.\.(/|$)).+", example="reports/junit.xml")
 
 
 def bounds_keys(default: Bounds) -> tuple[Key, ...]:
@@ -63,11 +64,116 @@ def _stages(record: Record, context: Context) -> Stages:
     return replace(_DEFAULT, **record)
 
 
+_SCAN = Scan()
+
+
+def _linter(record: Record, context: Context) -> object:
+    if not {"name", "image", "command"} <= record.keys():
+        return INVALID
+    return Linter(record["name"], record["image"], record["command"], record.get("sarif", ""))
+
+
+LINTER = Object(
+    "linter",
+    "A linter of the project's own, in a container with the commit's tree, without a network.",
+    own(
+        Key("name", text("a name", r"[a-z0-9][a-z0-9\-]{0,40}", example="eslint"), "Its name.", required=True),
+        Key("image", text("an image"), "What it runs in.", required=True),
+        Key("command", COMMAND, "What runs it.", required=True),
+        Key("sarif", PATH_WITHIN, "Where it writes a SARIF report.", "none: its exit code says"),
+    ),
+    build=_linter,
+)
+
+
+def _scan(record: Record, context: Context) -> Scan:
+    return Scan(
+        dockerfile=record.get("dockerfile", _SCAN.dockerfile),
+        python=record.get("python", _SCAN.python),
+        secrets=record.get("secrets", _SCAN.secrets),
+        trivy=record.get("trivy", _SCAN.trivy),
+        linters=record.get("linters", ()),
+        fail_on=Severity(record.get("fail_on", _SCAN.fail_on)),
+        baseline=record.get("baseline", _SCAN.baseline),
+        bounds=bounds_of(record, _SCAN.bounds),
+    )
+
+
+SCAN = Object(
+    "scan",
+    "Linters and searches for secrets. They read the commit's tree and run nothing of it.",
+    own(
+        Key("dockerfile", flag(), "hadolint on the Dockerfile.", "true"),
+        Key("python", flag(), "bandit and ruff on Python files.", "true"),
+        Key("secrets", flag(), "Secrets in the tree, and in the commits since the running release.", "true"),
+        Key("trivy", flag(), "trivy on the tree; it must be installed.", "false"),
+        Key("linters", ListOf(LINTER, expected="a list of linters"), "Linters of the project's own.", "none"),
+        Key("fail_on", choice(*(one.value for one in Severity)), "The least severity that fails.", _SCAN.fail_on.value),
+        Key("baseline", PATH_WITHIN, "File of findings that were there before and block nothing.", "none"),
+    )
+    + bounds_keys(_SCAN.bounds),
+    build=_scan,
+    may_be_empty=True,
+)
+
+
+def _unit(record: Record, context: Context) -> object:
+    if "image" in record and "target" in record:
+        context.error(record.at("target"), "an image is given too", "keep one of the two")
+    if record.get("min_coverage") and "coverage" not in record:
+        context.error(record.at("min_coverage"), "needs a report", "add coverage: the path that the tests write it to")
+    if "command" not in record:
+        return INVALID
+    if not record["command"]:
+        context.error(record.at("command"), "is empty", 'write ["pytest", "-q"]')
+    default = Unit(())
+    return Unit(
+        command=record["command"],
+        target=record.get("target", default.target),
+        image=record.get("image", ""),
+        junit=record.get("junit", ()),
+        coverage=record.get("coverage", ""),
+        min_coverage=record.get("min_coverage", default.min_coverage),
+        environment={name: value or "" for name, value in record.get("environment", {}).items()},
+        network=record.get("network", ""),
+        repeatable=record.get("repeatable", default.repeatable),
+        bounds=bounds_of(record, default.bounds),
+    )
+
+
+UNIT = Object(
+    "unit",
+    "The project's own tests, in a container with the commit's tree in /src, without a network.",
+    own(
+        Key("command", COMMAND, "What runs the tests.", required=True),
+        Key(
+            "target", text("a stage's name or number"), "Stage of the Dockerfile that they run in.", "0: the first one"
+        ),
+        Key("image", text("an image"), "An image that they run in instead.", "the target"),
+        Key("junit", OneOrMore(PATH_WITHIN), "Where the tests write JUnit reports (a folder: all in it).", "none"),
+        Key("coverage", PATH_WITHIN, "Where they write a Cobertura (XML) or LCOV report.", "none"),
+        Key("min_coverage", number(0.0, "percent"), "Fails below this share of covered lines.", "0"),
+        Key(
+            "environment",
+            Pairs("name", bare=False),
+            "Variables of the tests. No secrets: they stay in the state.",
+            "none",
+        ),
+        Key("network", text("a network's name"), "A network of the engine that the tests may use.", "none"),
+        Key("repeatable", flag(), "They may run again when nobody knows how they ended.", "true"),
+    )
+    + bounds_keys(Unit(()).bounds),
+    build=_unit,
+)
+
+
 STAGES = Object(
     "stages",
     "What a commit goes through before its rollout.",
     own(
         Key("source", _bounded("source_stage", "Finding the commit.", _DEFAULT.source), "Finding the commit."),
+        Key("scan", switched(SCAN, _SCAN), "Linters and searches for secrets.", "off"),
+        Key("unit", switched(UNIT, None), "The project's own tests.", "off"),
         Key("build", _bounded("build_stage", "Making the image.", _DEFAULT.build), "Making the image."),
     ),
     build=_stages,

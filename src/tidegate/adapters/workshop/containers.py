@@ -113,7 +113,9 @@ class Containers:
         async with self._engine.call(f"read {name}", COPY_S) as docker:
             container = docker.containers.container(name)
             log = "".join(await container.log(stdout=True, stderr=True, tail=LAST_LINES)).splitlines()
-            outputs = {path: content for path in job.outputs if (content := await _file(docker, name, path))}
+            outputs: dict[str, bytes] = {}
+            for path in job.outputs:
+                outputs |= await _files(docker, name, path)
         result = Result(log=tuple(log), outputs=outputs, timed_out=timed_out, oom_killed=bool(state.get("OOMKilled")))
         return result if timed_out else replace(result, exit_code=int(state["ExitCode"]))
 
@@ -182,8 +184,11 @@ def _under(archive: bytes, folder: str) -> bytes:
     return packed.getvalue()
 
 
-async def _file(docker: Docker, container: str, path: str) -> bytes | None:
-    """One regular file; None when it is not there. Raises EngineError for one that is too large."""
+async def _files(docker: Docker, container: str, path: str) -> dict[str, bytes]:
+    """One regular file by its path, or all those in a folder; nothing when it is not there.
+
+    Raises EngineError for what is too large.
+    """
     try:
         # aiodocker's get_archive reads without a bound.
         async with docker._query(
@@ -198,9 +203,10 @@ async def _file(docker: Docker, container: str, path: str) -> bytes | None:
                     raise EngineError(f"{path} is larger than {OUTPUT_BYTES >> 20} MiB", hint="write less into it")
     except DockerError as error:
         if error.status == 404:
-            return None
+            return {}
         raise
+    above = path.rstrip("/").rpartition("/")[0]
     with tarfile.open(fileobj=BytesIO(packed), mode="r:") as archive:
-        member = archive.next()
-        file = archive.extractfile(member) if member is not None and member.isreg() else None
-        return file.read() if file is not None else None
+        members = [member for member in archive if member.isreg()]
+        read = ((member.name, archive.extractfile(member)) for member in members)
+        return {f"{above}/{name}": file.read() for name, file in read if file is not None}

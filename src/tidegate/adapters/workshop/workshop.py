@@ -6,10 +6,11 @@ from dataclasses import dataclass, replace
 
 from tidegate.adapters.platform.docker.client import Engine
 from tidegate.adapters.workshop.containers import Containers
+from tidegate.adapters.workshop.programs import run_programs
 from tidegate.model.delivery import DeliveryKey
 from tidegate.model.errors import NotFoundError
 from tidegate.model.release import Image
-from tidegate.model.work import BuildImage, Job, LookAtCommit, Place, Result, RunContainer
+from tidegate.model.work import BuildImage, CompareCommits, Job, LookAtCommit, Place, Result, RunContainer, RunPrograms
 from tidegate.ports import Builder, SourceControl, Tell
 
 MakeBuilder = Callable[[Tell], Builder]
@@ -30,8 +31,13 @@ class EngineWorkshop:
         match job:
             case LookAtCommit():
                 result = await self._look(job)
+            case CompareCommits(_, checkout, since):
+                found = await self.source.changes(checkout.repository, checkout.commit, since)
+                result = Result(change=found)
             case BuildImage():
                 result = await self._build(job, tell)
+            case RunPrograms():
+                result = await run_programs(self.source, job, tell)
             case RunContainer():
                 result = await self.containers.run(job, place, tell)
         return replace(result, took_s=time.monotonic() - began)

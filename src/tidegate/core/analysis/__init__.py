@@ -39,6 +39,12 @@ def begin(rollout: Rollout, now: float, past: Sequence[Block], stable: int | Non
     )
 
 
+def restarted(rollout: Rollout, now: float) -> Rollout:
+    """The thresholds from now on: what was not watched until now is no part of their first measurement."""
+    fresh = thresholds.begin(rollout.analysis, now, rollout.candidate.workload.takes_traffic)
+    return replace(rollout, metrics=fresh)
+
+
 def take(rollout: Rollout, blocks: Sequence[Block], stable: int | None) -> Rollout:
     """Feed new blocks to every metric."""
     candidate = rollout.candidate.runs_as
@@ -120,14 +126,25 @@ def proven(rollout: Rollout) -> tuple[bool, str]:
     return sequential.proven(rollout)
 
 
-def outlook(rollout: Rollout, seconds: float) -> str:
-    """What can be seen at this traffic within these seconds; empty where nothing can be said."""
+def outlook(rollout: Rollout, seconds: float, weight: int) -> tuple[bool, str]:
+    """Whether a doubling of the errors can be seen within these seconds at `weight` percent, in one sentence; true and
+    empty where nothing can be said."""
     rules = rollout.analysis.sequential
-    if rules is None or not rollout.evidence:
-        return ""
+    if rules is None or not rollout.evidence or not weight:
+        return True, ""
     from tidegate.core.analysis import sequential
 
-    return sequential.outlook(rules, rollout.evidence, seconds)
+    seen = sequential.outlook(rules, rollout.evidence, seconds, weight)
+    return (seen.decidable, seen.because) if seen else (True, "")
+
+
+def enough(rollout: Rollout, seconds: float, most: int) -> int:
+    """The least weight, twice the present one or that doubled again, that suffices for a doubling of the errors to be
+    seen within these seconds; `most` where none below does."""
+    weight = min(2 * rollout.weight, most)
+    while weight < most and not outlook(rollout, seconds, weight)[0]:
+        weight = min(2 * weight, most)
+    return weight
 
 
 def _streams(rollout: Rollout, routed: bool) -> list[SequentialMetric]:
@@ -135,4 +152,4 @@ def _streams(rollout: Rollout, routed: bool) -> list[SequentialMetric]:
     return [metric for metric in rollout.analysis.streams if routed or metric.source != GATEWAY]
 
 
-__all__ = ["GATEWAY_QUERIES", "begin", "combine", "down", "judge", "outlook", "proven", "take"]
+__all__ = ["GATEWAY_QUERIES", "begin", "combine", "down", "enough", "judge", "outlook", "proven", "take"]

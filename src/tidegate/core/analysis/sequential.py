@@ -12,6 +12,7 @@ from typing import Any
 from tidegate.core.analysis import streams
 from tidegate.core.stats import codec, guard, power, shipped
 from tidegate.core.stats.guard import Guard, GuardPolicy
+from tidegate.core.stats.power import Power
 from tidegate.core.stats.promotion import PromotionPolicy, clean_requests_needed
 from tidegate.model.metering import GATEWAY
 from tidegate.model.observation import Block, Traffic
@@ -20,6 +21,7 @@ from tidegate.model.spec import OnFail, Role, Sequential
 from tidegate.model.verdict import MetricVerdict, Outcome
 
 NAME = "sequential"
+DOUBLING = 2.0
 Kept = Mapping[str, Any]
 """The guard's plain form, as the rollout keeps it; empty before the first block."""
 
@@ -165,13 +167,12 @@ def _proven_by_requests(sequential: Sequential, kept: Kept) -> tuple[bool, str]:
     return False, f"not proven yet: {counted}; evidence {evidence:,.3g} of {needed:g} (about {clean:,} clean requests)"
 
 
-def outlook(sequential: Sequential, kept: Kept, seconds: float) -> str:
-    """What can be seen at this traffic in this time: one sentence, empty before there was traffic."""
+def outlook(sequential: Sequential, kept: Kept, seconds: float, weight: int) -> Power | None:
+    """Whether a doubling can be seen at this traffic in this time when the canary has `weight` percent; None before
+    there was traffic. A share of errors below the floor is taken for the floor: nothing below it does harm."""
     rules, state = policy(sequential), codec.from_json(Guard, kept)
-    elapsed, canary, stable, _, errors = state.totals
-    if not elapsed or not canary or not stable:
-        return ""
-    share = max(float(errors) / float(stable), rules.promotion.floor)
-    seen = power.Traffic(float(canary + stable) / float(elapsed), float(canary / (canary + stable)), share)
-    weight = shipped.WEIGHTS[shipped.ERRORS]
-    return power.power(rules.errors, seen, seconds, ratio=2.0, alpha=rules.alpha, weight=weight).because
+    seen = guard.traffic(rules, state, weight / 100)
+    if seen is None:
+        return None
+    part = shipped.WEIGHTS[shipped.ERRORS]
+    return power.power(rules.errors, seen, seconds, ratio=DOUBLING, alpha=rules.alpha, weight=part)
