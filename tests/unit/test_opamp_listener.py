@@ -275,6 +275,25 @@ async def test_a_configuration_is_offered_until_its_status_comes(opamp: Opamp) -
     assert not (await opamp.tell(unable)).HasField("remote_config")
 
 
+@pytest.mark.parametrize("keep", [True, False])
+async def test_another_configuration_than_the_one_that_was_taken_is_drift(opamp: Opamp, keep: bool) -> None:
+    opamp.wanted.offer = ConfigOffer(b"d" * 32, {}, keep)
+    await opamp.tell(full(0))
+
+    def status(sequence: int, digest: bytes) -> Any:
+        message = bare(sequence)
+        message.remote_config_status.last_remote_config_hash = digest
+        message.remote_config_status.status = opamp_pb2.RemoteConfigStatuses_APPLIED
+        return message
+
+    await opamp.tell(status(1, b"d" * 32))
+    await opamp.tell(status(2, b"x" * 32))
+    assert (await opamp.tell(full(3))).HasField("remote_config") is keep
+    (event,) = opamp.registry.attendance.take_events()
+    done = "it is offered again" if keep else "it is left as it is"
+    assert event.because == f"mailer-1 runs with configuration {'78' * 4}, not {'64' * 4}: {done}"
+
+
 async def test_a_restart_goes_alone_and_once(opamp: Opamp) -> None:
     await opamp.tell(full(0))
     opamp.wanted.restarts = 1

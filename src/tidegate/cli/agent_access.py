@@ -7,6 +7,7 @@ import typer
 from tidegate.cli import options
 
 if TYPE_CHECKING:
+    from tidegate.control.tokens import Tokens
     from tidegate.model.release import AgentKey
 
 Name = Annotated[str, typer.Argument(help="The agent.", metavar="AGENT")]
@@ -38,14 +39,26 @@ def enrol(
         until = time.time() + duration(expires)
     except ValueError:
         raise UsageError(f"--expires {expires} is no span of time", hint="write 30m or 12h") from None
-    made = ctx.obj.agent_tokens().enrolment(_key(agent, environment), until)
+    made = _tokens(ctx).enrolment(_key(agent, environment), until)
     _put({"agent": agent, "environment": environment, "token": made, "expires_at": until}, as_json)
 
 
 def token(ctx: typer.Context, agent: Name, environment: Where, as_json: options.Json = False) -> None:
     """The agent's lasting token, the same for all its instances: for those that keep no credential of their own."""
-    made = ctx.obj.agent_tokens().make(_key(agent, environment))
+    made = _tokens(ctx).make(_key(agent, environment))
     _put({"agent": agent, "environment": environment, "token": made}, as_json)
+
+
+def _tokens(ctx: typer.Context) -> "Tokens":
+    """They are made from a key that never leaves the server. Raises UsageError elsewhere."""
+    from tidegate.model.errors import UsageError
+
+    if ctx.obj.location().startswith(("http://", "https://")):
+        raise UsageError(
+            "agents' tokens are made on the server's own machine, beside its key", hint="there, without TIDEGATE_URL"
+        )
+    tokens: Tokens = ctx.obj.agent_tokens()
+    return tokens
 
 
 def _key(agent: str, environment: str) -> "AgentKey":

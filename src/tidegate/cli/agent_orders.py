@@ -33,6 +33,9 @@ def config(
     environment: Environment = "",
     instance: Instance = "",
     label: options.Label = None,
+    keep: Annotated[
+        bool, typer.Option("--keep/--no-keep", help="Offer it again to who reports another one later, or only tell.")
+    ] = True,
     reason: options.Reason = "",
     by: options.By = "",
     as_json: options.Json = False,
@@ -44,7 +47,7 @@ def config(
     from tidegate.model.order import ConfigText, Configure
 
     found = {path.name: ConfigText(*_read(path)) for path in files}
-    _give(ctx, _selector(agent, environment, instance, label), Configure(found), Who(by, reason), as_json)
+    _give(ctx, _selector(agent, environment, instance, label), Configure(found, keep), Who(by, reason), as_json)
 
 
 def task(

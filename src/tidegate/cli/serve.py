@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from tidegate.controller.loop import Ports
     from tidegate.controller.site import Books, Site
     from tidegate.model.door import Door
     from tidegate.model.spec import Environment, Spec
@@ -51,10 +50,10 @@ def serve(
     log_format: Annotated[
         str, typer.Option("--log-format", help="logfmt or json.", metavar="FORMAT", envvar="TIDEGATE_LOG_FORMAT")
     ] = "logfmt",
+    verbose: Annotated[bool, typer.Option("--verbose", help="Every operation and request, too.")] = False,
     keep: Annotated[
         int, typer.Option("--keep", help="Days to keep measurement blocks; 0: for ever.", min=0, metavar="DAYS")
     ] = 0,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Every operation and request, too.")] = False,
 ) -> None:
     """Decide for every agent of an environment, hear heartbeats and serve the API, until SIGTERM or Ctrl-C.
 
@@ -92,22 +91,14 @@ async def _serve(ctx: typer.Context, where: Where, door: "Door | None", keep: in
         site = await toolbox.site(books, place, folder)
         try:
             log.info("serving environment %s; the state is %s", place.name, toolbox.location())
-            trimming = asyncio.create_task(_trim(site.ports, keep)) if keep else None
-            await _together(_parts(toolbox, (books, site), (place, spec, door), stop), stop)
-            if trimming is not None:
-                trimming.cancel()
+            parts = _parts(toolbox, (books, site), (place, spec, door), stop)
+            await _together([*parts, *_trimming(site, keep, stop)], stop)
             log.info("stopped; agents and gateway go on")
         finally:
             await site.close()
     finally:
         await books.close()
     return 0
-
-
-async def _trim(ports: "Ports", keep: int) -> None:
-    from tidegate.controller.trimming import DAY_S, keep_trimmed
-
-    await keep_trimmed(ports.store, ports.journal, ports.clock, keep * DAY_S)
 
 
 def _parts(
@@ -129,6 +120,12 @@ def _parts(
         return [standby.run(stop)]
     serving = Serving(books, site, place, spec, lambda: standby.deciding)
     return [standby.run(stop), toolbox.api(serving, door).run(stop)]
+
+
+def _trimming(site: "Site", keep: int, stop: "asyncio.Event") -> "list[Coroutine[Any, Any, None]]":
+    from tidegate.controller.trimming import DAY_S, keep_trimmed
+
+    return [keep_trimmed(site.ports, keep * DAY_S, stop)] if keep else []
 
 
 async def _together(parts: "list[Coroutine[Any, Any, None]]", stop: "asyncio.Event") -> None:

@@ -63,6 +63,15 @@ class Toolbox(Protocol):
     async def site(self, books: "Books", environment: "Environment", folder: "Path") -> "Site":
         """Open an environment; paths of secrets are relative to `folder`. Raises TidegateError."""
 
+    def backup_state(self, folder: "Path") -> "Path":
+        """Copy the state into a new folder; the copy's file. Raises StoreError, UsageError."""
+
+    def restore_state(self, folder: "Path") -> "Path | None":
+        """Put a backup in the state's place; where the former state lies. Raises ConflictError, StoreError."""
+
+    def fence_state(self) -> int:
+        """Raise the lease's epoch above everything that was before; the epoch."""
+
     def api(self, serving: "Serving", door: "Door") -> "Runs":
         """The HTTP API over what a process serves; it runs until told to stop. Raises UsageError when it begins."""
 

@@ -136,6 +136,12 @@ class Attendance:
         for each in told.values():
             self._events += absence.gone_events(each, listening)
 
+    def drifted(self, name: Name, has: str, wanted: str, again: str) -> None:
+        """It reports another configuration than the one that it took; `again`: what is done about it."""
+        pulse = self._pulse_of(name)
+        if pulse is not None:
+            self._events.append(absence.drift_event(pulse, has, wanted, again))
+
     def forget(self, name: Name) -> None:
         """It is not watched any more."""
         self._gone.pop(name, None)

@@ -154,6 +154,7 @@ class DeliveryLoop:
             self._running,
             dict(self._evidence),
             self._pipeline.versions(),
+            self._around.clock.now(),
         )
 
     async def _rollout(self, state: Delivery) -> RolloutSeen:

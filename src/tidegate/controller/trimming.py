@@ -4,8 +4,9 @@ import asyncio
 import logging
 from contextlib import suppress
 
+from tidegate.controller.loop import Ports
 from tidegate.model.errors import StoreError
-from tidegate.ports import Clock, Journal, Store
+from tidegate.ports import Journal, Store
 
 DAY_S = 86400.0
 EVERY_S = 3600.0
@@ -27,10 +28,11 @@ async def trim(store: Store, journal: Journal, now: float, keep_s: float) -> int
     return count
 
 
-async def keep_trimmed(store: Store, journal: Journal, clock: Clock, keep_s: float) -> None:
-    """Every hour, until cancelled. What cannot be written now is tried again."""
-    while True:
+async def keep_trimmed(ports: Ports, keep_s: float, stop: asyncio.Event) -> None:
+    """Every hour, until told to stop. What cannot be written now is tried again."""
+    while not stop.is_set():
         with suppress(StoreError):
-            if count := await trim(store, journal, clock.now(), keep_s):
+            if count := await trim(ports.store, ports.journal, ports.clock.now(), keep_s):
                 log.info("forgot %d measurement blocks older than %g days", count, keep_s / DAY_S)
-        await asyncio.sleep(EVERY_S)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), EVERY_S)

@@ -82,6 +82,12 @@ def clock_event(pulse: Pulse, before_s: float, now: float) -> Event:
     return _event(pulse, now, because, {"skew_s": round(pulse.skew_s, 3)})
 
 
+def drift_event(pulse: Pulse, has: str, wanted: str, again: str) -> Event:
+    """It has another configuration than the one that it took."""
+    because = f"{pulse.instance} runs with configuration {has[:8] or 'of its own'}, not {wanted[:8]}: {again}"
+    return _event(pulse, pulse.last_at, because)
+
+
 def _event(pulse: Pulse, at: float, because: str, more: dict[str, int | float] | None = None) -> Event:
     data = {"instance": pulse.instance, **(more or {})}
     return Event(at, pulse.key, EventKind.HEARTBEAT, because, pulse.revision or None, data)

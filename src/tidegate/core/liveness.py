@@ -100,7 +100,7 @@ def heard(pulse: Pulse, listening: Listening) -> ObservedHeartbeat | None:
     silence = age(pulse, listening)
     if silence is None:
         return None
-    return ObservedHeartbeat(pulse.last_at, silence, pulse.interval_s, pulse.status, pulse.message)
+    return ObservedHeartbeat(pulse.last_at, silence, pulse.interval_s, pulse.status, pulse.message, pulse.version)
 
 
 def silent(heartbeat: ObservedHeartbeat, configured_s: float = 0.0) -> bool:

@@ -31,6 +31,7 @@ class ObservedHeartbeat:
     interval_s: float
     status: AgentStatus = AgentStatus.OK
     message: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True)

@@ -47,9 +47,13 @@ class ConfigText:
 
 @dataclass(frozen=True)
 class Configure:
-    """Take this configuration, all of it. The newest order that is meant for an instance is the one that holds."""
+    """Take this configuration, all of it. The newest order that is meant for an instance is the one that holds.
+
+    `keep`: an OpAMP agent that took it and reports another one later gets it again; else that is only told.
+    """
 
     files: Mapping[str, ConfigText]
+    keep: bool = True
 
     @cached_property
     def digest(self) -> str:

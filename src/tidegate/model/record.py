@@ -96,7 +96,8 @@ class Change:
 class AgentRecord:
     """One instance, by what it said. `uid` is its OpAMP instance_uid (hexadecimal), empty for the JSON heartbeat.
 
-    `components` is the tree of its parts' health, by path: receivers/otlp.
+    `components` is the tree of its parts' health, by path: receivers/otlp. `took`: the digest of the offered
+    configuration that it answered last.
     """
 
     key: AgentKey
@@ -110,6 +111,7 @@ class AgentRecord:
     effective: tuple[ConfigFile, ...] = ()
     remote: RemoteConfig = RemoteConfig()
     history: tuple[Change, ...] = ()
+    took: str = ""
 
     @property
     def host(self) -> str:

@@ -235,7 +235,8 @@ class AgentState:
     `tasks` are hooks of rollouts that are over (oldest first): what succeeded does not run again for its release.
     `stable` serves; `rollout` is the one under way or the last one; `history` holds the latest revisions that served
     (newest last), which is what undo can go back to. `unreachable_since` stops the deadlines while the engine is away.
-    `quiet` holds serving instances whose heartbeats stopped, with the time when each was heard last.
+    `quiet` holds serving instances whose heartbeats stopped, with the time when each was heard last; `drifted` those
+    whose code says that it is of another version than it should be, with that version.
     `images` are those that we brought onto the host; `endpoints` are told of every end since `told_since`.
     """
 
@@ -249,6 +250,7 @@ class AgentState:
     restarts: Mapping[str, Restarts] = field(default_factory=dict)
     restart_of: Mapping[str, str] = field(default_factory=dict)
     quiet: Mapping[str, float] = field(default_factory=dict)
+    drifted: Mapping[str, str] = field(default_factory=dict)
     tasks: tuple[TaskRecord, ...] = ()
     unreachable_since: float | None = None
     decommissioned: bool = False

@@ -91,6 +91,21 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class Inspect:
+    """What an image must be. `max_size` is bytes unpacked, `max_growth` percent of the running release's image.
+
+    `distroless`: no shell and no package manager. `max_base_age_s`: an older base image is told of.
+    """
+
+    max_size: int | None = None
+    max_growth: float | None = None
+    distroless: bool = False
+    max_base_age_s: float = 90 * 86400.0
+    fail_on: Severity = Severity.HIGH
+    bounds: Bounds = Bounds(timeout_s=600.0, cpus=0.5, memory_bytes=256 << 20)
+
+
+@dataclass(frozen=True)
 class Stages:
     """The spec's `stages` section: a field for each stage. Source and build are always on."""
 
@@ -98,3 +113,4 @@ class Stages:
     scan: Scan | None = None
     unit: Unit | None = None
     build: Bounds = Bounds(timeout_s=1800.0)
+    inspect: Inspect | None = None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from tidegate.model.changes import Change
 from tidegate.model.delivery import DeliveryKey
+from tidegate.model.image_facts import ImageFacts
 from tidegate.model.release import Image
 from tidegate.model.source import BuildOptions, Commit
 from tidegate.model.stages import Bounds, StageName
@@ -70,6 +71,16 @@ class RunContainer:
 
 
 @dataclass(frozen=True)
+class ExamineImage:
+    """Look into an image that is here. `base` names the one that it was made from, `former` the one that runs."""
+
+    name: str
+    image: str
+    base: str = ""
+    former: str = ""
+
+
+@dataclass(frozen=True)
 class Program:
     """A program of this machine that reads the tree. `home`: it needs the user's own folder (its database is there)."""
 
@@ -94,7 +105,7 @@ class RunPrograms:
     bounds: Bounds = field(default_factory=Bounds)
 
 
-Job = LookAtCommit | CompareCommits | BuildImage | RunContainer | RunPrograms
+Job = LookAtCommit | CompareCommits | BuildImage | RunContainer | RunPrograms | ExamineImage
 
 
 @dataclass(frozen=True)
@@ -121,6 +132,7 @@ class Result:
 
     commit: Commit | None = None
     change: Change | None = None
+    image_facts: ImageFacts | None = None
     image: Image | None = None
     exit_code: int | None = None
     oom_killed: bool = False

@@ -9,10 +9,12 @@ from tidegate.model.errors import UsageError
 from tidegate.model.spec import Spec
 from tidegate.model.stages import StageName
 from tidegate.model.workload import fingerprint
-from tidegate.pipeline import build, scan, source, unit
+from tidegate.pipeline import build, inspect, scan, source, unit
 from tidegate.pipeline.stage import Candidate, Stage
 
-STAGES: dict[StageName, Stage] = {stage.name: stage for stage in (source.STAGE, scan.STAGE, unit.STAGE, build.STAGE)}
+STAGES: dict[StageName, Stage] = {
+    stage.name: stage for stage in (source.STAGE, scan.STAGE, unit.STAGE, build.STAGE, inspect.STAGE)
+}
 """All but the rollout, which is not run here: the environment's own loop carries it out."""
 
 

@@ -14,7 +14,7 @@ from tidegate.model.work import Checkout, Job, Result
 
 @dataclass(frozen=True)
 class Candidate:
-    """What a stage may know: the spec, what earlier stages found, what runs in the environment, versions of tools."""
+    """What a stage may know: the spec, what earlier stages found, what runs there, versions of tools, the time."""
 
     key: DeliveryKey
     spec: Spec
@@ -24,6 +24,7 @@ class Candidate:
     running: Revision | None = None
     evidence: Mapping[StageName, Evidence] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
+    now: float = 0.0
 
     @property
     def checkout(self) -> Checkout:

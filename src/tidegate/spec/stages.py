@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
-from tidegate.model.stages import Bounds, Linter, Scan, Severity, Stages, Unit
+from tidegate.model.stages import Bounds, Inspect, Linter, Scan, Severity, Stages, Unit
 from tidegate.spec.context import Context
 from tidegate.spec.kinds import COMMAND, OneOrMore, Pairs, byte_size, choice, duration, flag, number, text, whole
 from tidegate.spec.scalars import duration_text
@@ -167,6 +167,36 @@ UNIT = Object(
 )
 
 
+_INSPECT = Inspect()
+
+
+def _inspect(record: Record, context: Context) -> Inspect:
+    return Inspect(
+        max_size=record.get("max_size", _INSPECT.max_size),
+        max_growth=record.get("max_growth", _INSPECT.max_growth),
+        distroless=record.get("distroless", _INSPECT.distroless),
+        max_base_age_s=record.get("max_base_age", _INSPECT.max_base_age_s),
+        fail_on=Severity(record.get("fail_on", _INSPECT.fail_on)),
+        bounds=bounds_of(record, _INSPECT.bounds),
+    )
+
+
+INSPECT = Object(
+    "inspect",
+    "What the image must be. Its layers are read; nothing of it runs.",
+    own(
+        Key("max_size", byte_size(), "The image may be this large, unpacked.", "no limit"),
+        Key("max_growth", number(0.0, "percent"), "It may be this much larger than the one that runs.", "no limit"),
+        Key("distroless", flag(), "No shell and no package manager in it.", "false"),
+        Key("max_base_age", duration(), "An older base image is told of.", duration_text(_INSPECT.max_base_age_s)),
+        Key("fail_on", choice(*(one.value for one in Severity)), "The least severity that fails.", "high"),
+    )
+    + bounds_keys(_INSPECT.bounds),
+    build=_inspect,
+    may_be_empty=True,
+)
+
+
 STAGES = Object(
     "stages",
     "What a commit goes through before its rollout.",
@@ -175,6 +205,7 @@ STAGES = Object(
         Key("scan", switched(SCAN, _SCAN), "Linters and searches for secrets.", "off"),
         Key("unit", switched(UNIT, None), "The project's own tests.", "off"),
         Key("build", _bounded("build_stage", "Making the image.", _DEFAULT.build), "Making the image."),
+        Key("inspect", switched(INSPECT, _INSPECT), "What the image must be.", "off"),
     ),
     build=_stages,
     may_be_empty=True,

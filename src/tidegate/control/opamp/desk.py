@@ -52,7 +52,7 @@ class OpampOrders:
         if work is None:
             return None
         files = {name: Content(file.text.encode(), file.content_type) for name, file in work.files.items()}
-        return ConfigOffer(bytes.fromhex(work.digest), files)
+        return ConfigOffer(bytes.fromhex(work.digest), files, work.keep)
 
     def restart(self, record: AgentRecord) -> bool:
         """Once for each order."""
@@ -130,6 +130,7 @@ class Desk:
     def _keep(self, whose: Whose, before: Session | None, heard: Heard) -> Session:
         """Registry first: what it refuses has not happened."""
         session = heard.session
+        session = self._configured(session, before)
         holder = self._records.get(_name(session))
         other = holder is not None and holder.uid not in ("", session.record.uid)
         if other and before is not None and _name(before) == _name(session):
@@ -144,8 +145,23 @@ class Desk:
             held = self._records.get(_name(before))
             if held is None or held.uid == session.record.uid:
                 self._registry.forget_instance(_name(before))
-        if heard.counts and (heard.changed or holder is None or other):
+        changed = heard.changed or session.record is not heard.session.record
+        if heard.counts and (changed or holder is None or other):
             self._records.put(session.record, heard.contents)
+        return session
+
+    def _configured(self, session: Session, before: Session | None) -> Session:
+        """Note that it answered an offer; tell when it has another configuration than the one that it took."""
+        record = session.record
+        if before is None or record.remote == before.record.remote:
+            return session
+        offer = self._wishes.config(record)
+        wanted = offer.digest.hex() if offer is not None else ""
+        if wanted and record.remote.digest == wanted:
+            return replace(session, record=replace(record, took=wanted))
+        if wanted and record.took == wanted == before.record.remote.digest:
+            again = "it is offered again" if offer is not None and offer.keep else "it is left as it is"
+            self._registry.attendance.drifted(_name(session), record.remote.digest, wanted, again)
         return session
 
     def _arrived(self, whose: Whose, line: Line) -> None:
@@ -175,6 +191,8 @@ class Desk:
             return None
         offer = self._wishes.config(record)
         if offer is None or record.remote.digest == offer.digest.hex():
+            return None
+        if not offer.keep and record.took == offer.digest.hex():
             return None
         now = self._registry.now()
         digest, at = self._offered.get(whose, (b"", 0.0))

@@ -40,10 +40,11 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class ConfigOffer:
-    """A configuration to take: all of it. `digest` tells it from others."""
+    """A configuration to take: all of it. `digest` tells it from others; `keep`: again, if it has another one later."""
 
     digest: bytes
     files: Mapping[str, Content]
+    keep: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -48,6 +48,7 @@ class NewConfigure(_Body):
 
     type: Literal["Configure"]
     files: dict[Label, NewText] = Field(min_length=1, max_length=100)
+    keep: bool = True
 
 
 class NewRunTask(_Body):
@@ -156,8 +157,8 @@ def _sees(caller: Caller, selector: Selector) -> bool:
 
 def _work(body: NewOrder) -> Work:
     match body.work:
-        case NewConfigure(files=files):
-            return Configure({name: ConfigText(file.text, file.content_type) for name, file in files.items()})
+        case NewConfigure(files=files, keep=keep):
+            return Configure({name: ConfigText(file.text, file.content_type) for name, file in files.items()}, keep)
         case NewRunTask() as work:
             return RunTask(work.task, work.arguments, work.cron, work.zone, work.deadline_s)
         case NewRestart(deadline_s=deadline):
