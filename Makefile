@@ -22,7 +22,7 @@ test: venv  ## every test (20 minutes at most); ARGS go to pytest
 check: venv  ## style, types, import law, lock
 	@scripts/check.sh
 
-bench: venv  ## measurements into bench/results/
+bench: venv  ## measurements into bench/results/, twelve minutes (ARGS=release:aborts for a part)
 	@scripts/engine.sh >/dev/null && .venv/bin/python -m bench $(ARGS)
 
 bench-decisions: venv  ## the decision engine, the oracle and the field's rules on simulated traffic (an hour; ARGS="--runs 200")

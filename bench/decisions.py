@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import numpy as np
-from rules import LOOK_S, THRESHOLDS, Argo, Flagger, Hits, Kayenta, Oracle, Second, Tidegate, ZTest, oracles, same_past
+from rules import LOOK_S, THRESHOLDS, Argo, Flagger, Hits, Kayenta, Oracle, Second, Tidegate, ZTest, oracles
 from traffic import SCENARIOS, Arm, Scenario, Traffic
 
 HISTORY_S, HALF_HOUR_S, HOUR_S, LONG_S = 1200, 1800, 3600, 6 * 3600
@@ -26,25 +26,25 @@ RPS = (5, 50, 500)
 CHUNK = 1000
 
 
-def simulate(scenario: Scenario, rps: float, runs: int, seed: int) -> dict[str, np.ndarray]:
+def simulate(scenario: Scenario, rps: float, runs: int, seed: int, *, with_peers: bool = True) -> dict[str, np.ndarray]:
     """Minutes to roll back, by rule, one a run. Oracles are named oracle/margin/column."""
     traffic = Traffic(scenario, rps, runs, THRESHOLDS, seed)
     ours = {name: Tidegate(margin, runs) for name, margin in MARGINS.items()}
     knowing = {margin: oracles(scenario, margin, runs) for margin in MARGINS.values()}
     latency = scenario.stretch != 1.0 or scenario.tail_share > 0
-    peers: dict[str, Hits] = {
-        "flagger-99%-1m-5-checks": Flagger(runs),
-        "argo-99%-1m-limit-3": Argo(runs),
-        "z-test-peeking-0.01": ZTest(4 if latency else 1, runs),
-    }
-    if seed % 1000 == 0:  # the judge is slow: the first chunk only
-        peers["kayenta-mann-whitney-5m"] = Kayenta(runs)
+    peers: dict[str, Hits] = {}
+    if with_peers:
+        peers["flagger-99%-1m-5-checks"] = Flagger(runs)
+        peers["argo-99%-1m-limit-3"] = Argo(runs)
+        peers["z-test-peeking-0.01"] = ZTest(4 if latency else 1, runs)
+        if seed % 1000 == 0:  # the judge is slow: the first chunk only
+            peers["kayenta-mann-whitney-5m"] = Kayenta(runs)
     silent = Arm(np.zeros(runs), np.zeros(runs), np.zeros((runs, len(THRESHOLDS))))
-    first = next(iter(ours.values()))
-    for t in range(-HISTORY_S, 0):
-        first.learn(Second(traffic.arm(t, 0), silent))
     every = [oracle for group in knowing.values() for oracle in group]
-    same_past(list(ours.values()), every)
+    for t in range(-HISTORY_S, 0):
+        past = Second(traffic.arm(t, 0), silent)
+        for rule in (*ours.values(), *every):
+            rule.learn(past)
 
     # What both find after more than an hour is compared over a longer time, without the peers.
     long = scenario.name == "x2" and rps == RPS[0]
@@ -72,6 +72,26 @@ def simulate(scenario: Scenario, rps: float, runs: int, seed: int) -> dict[str, 
 
 def _medians_known(rules: list[Tidegate | Oracle]) -> bool:
     return all(np.isfinite(rule.hit).mean() > 0.55 for rule in rules)
+
+
+def seed_of(cell: int, chunk: int) -> int:
+    """Every chunk of every cell has its own; the number of the cell is that of a full run."""
+    return 1000 * (cell + 1) + chunk
+
+
+def joined(parts: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """The runs of all chunks; a rule may take part in some only."""
+    return {name: np.concatenate([part[name] for part in parts if name in part]) for name in parts[0]}
+
+
+def merged(rows: list[dict[str, object]], fresh: list[dict[str, object]]) -> list[dict[str, object]]:
+    """Fresh rows in the place of those of the same rule, scenario and traffic."""
+
+    def key(row: dict[str, object]) -> tuple[object, ...]:
+        return row["rule"], row["scenario"], row["rps"]
+
+    keys = {key(row) for row in fresh}
+    return [row for row in rows if key(row) not in keys] + fresh
 
 
 def upper95(events: int, runs: int) -> float:
@@ -105,6 +125,7 @@ def rows_of(scenario: Scenario, rps: int, hits: dict[str, np.ndarray]) -> list[d
             continue  # x1.2 is worse than "no worse at all": not a false rollback for this margin
         runs = len(hit)
         row: dict[str, object] = {"rule": name, "scenario": scenario.name, "rps": rps, "runs": runs}
+        row["measured"] = time.strftime("%Y-%m-%d", time.gmtime())
         median, oracle = (float(np.median(hit)), best[margin])
         oracle_median = float(np.median(oracle)) if oracle is not None else np.inf
         row["median_min"] = _within(median) if not scenario.healthy else None
@@ -140,20 +161,22 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--scenarios", default=",".join(s.name for s in SCENARIOS))
     parser.add_argument("--rps", default=",".join(map(str, RPS)))
     parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results" / "decisions.json")
+    parser.add_argument("--ours", action="store_true", help="ours and the oracle; the rows of the others stay")
     chosen = parser.parse_args(arguments)
     chosen.out.parent.mkdir(parents=True, exist_ok=True)
-    cells = [(s, int(rps)) for s in SCENARIOS if s.name in chosen.scenarios.split(",") for rps in chosen.rps.split(",")]
-    keys = {(s.name, rps) for s, rps in cells}
-    kept = json.loads(chosen.out.read_text()) if chosen.out.exists() else []
-    rows = [row for row in kept if (row["scenario"], row["rps"]) not in keys]
-    for number, (scenario, rps) in enumerate(cells):
+    wanted = {(name, int(rps)) for name in chosen.scenarios.split(",") for rps in chosen.rps.split(",")}
+    rows = json.loads(chosen.out.read_text()) if chosen.out.exists() else []
+    for number, (scenario, rps) in enumerate((s, rps) for s in SCENARIOS for rps in RPS):
+        if (scenario.name, rps) not in wanted:
+            continue
         started = time.monotonic()
         parts = [
-            simulate(scenario, rps, min(CHUNK, chosen.runs - at), 1000 * (number + 1) + at // CHUNK)
+            simulate(
+                scenario, rps, min(CHUNK, chosen.runs - at), seed_of(number, at // CHUNK), with_peers=not chosen.ours
+            )
             for at in range(0, chosen.runs, CHUNK)
         ]
-        hits = {name: np.concatenate([part[name] for part in parts if name in part]) for name in parts[0]}
-        rows += rows_of(scenario, rps, hits)
+        rows = merged(rows, rows_of(scenario, rps, joined(parts)))
         chosen.out.write_text("[\n" + ",\n".join(json.dumps(row) for row in rows) + "\n]\n")
         print(f"{scenario.name} at {rps}/s: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
     return 0

@@ -1,12 +1,17 @@
 """Tidegate's own time in a delivery, over the bare docker commands doing the same.
 
 Both sides build a commit from the builder's cache, start the new container, wait until it answers /ready (asked every
-50 ms), and stop and remove the former one. Tidegate is the command line as a person types it, start-up and all, and
-also moves the gateway's traffic, keeps its journal, and takes and gives back its lease. The two sides take turns.
+50 ms), and stop and remove the former one; they take turns. Tidegate also moves the gateway's traffic and keeps its
+journal on the disk, for which the bare side has nothing. Three ways to have it done:
+
+- running: a controller that runs already and is asked in its own process, as `serve` is by a web hook
+- served: `tidegate deliver COMMIT` as a person types it, start-up and all, while `tidegate serve` decides
+- command: the same command where nobody decides: it is its own temporary controller
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import resource
@@ -14,12 +19,28 @@ import subprocess
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.rows import Row, median
 from tests.e2e.host import Host
+from tests.e2e.real import KEY
 from tests.engine import Engine
+from tidegate.controller.controller import Controller
+from tidegate.controller.lease import Lease
+from tidegate.core.delivery import rollout_intent
+from tidegate.model.event import Event, EventKind
+from tidegate.model.rollout import AgentState, Phase
+from tidegate.pipeline.deliver import Asked, new_delivery
+from tidegate.spec import load_spec
+from tidegate.wiring import Toolbox
+
+Deliver = Callable[[str], Awaitable[list[Event]]]
+"""Of a commit; what was logged of the delivery."""
+
+SPARE = 2
+"""Rounds before those that count: they fill the caches and have no former version."""
 
 ROUNDS = int(os.environ.get("TIDEGATE_BENCH_DELIVERIES", "8"))
 PROBE_S = 0.05
@@ -134,50 +155,161 @@ class Bare:
         self.took.setdefault(name, []).append(time.perf_counter() - began)
 
 
-def timed(work: Callable[[str], object], commit: str) -> float:
-    """Seconds."""
-    began = time.perf_counter()
-    work(commit)
-    return time.perf_counter() - began
+@dataclass
+class Compared:
+    """One way to deliver and the bare commands, in turns; seconds."""
+
+    ours: list[float] = field(default_factory=list)
+    bare: list[float] = field(default_factory=list)
+
+    def rows(self, how: str, about: str) -> list[Row]:
+        """The two medians and their ratio."""
+        own, base = median(self.ours[SPARE:]) * 1000, median(self.bare[SPARE:]) * 1000
+        return [
+            Row(f"delivery {how}", round(own, 1), "ms", about),
+            Row(f"bare docker commands beside it ({how})", round(base, 1), "ms", "the same commits, in turns"),
+            Row(f"own time over the bare commands, {how}", round(100 * (own / base - 1), 1), "%", "goal: < 3 %"),
+        ]
+
+
+async def _compare(bare: Bare, commits: Sequence[str], deliver: Callable[[str], Awaitable[None]]) -> Compared:
+    found = Compared()
+    for turn in range(ROUNDS + SPARE):
+        commit = commits[turn % 2]
+        began = time.perf_counter()
+        await asyncio.to_thread(bare.deliver, commit)
+        between = time.perf_counter()
+        await deliver(commit)
+        found.bare.append(between - began)
+        found.ours.append(time.perf_counter() - between)
+    return found
+
+
+@contextlib.asynccontextmanager
+async def running(engine: Engine, folder: Path, spec_file: Path) -> AsyncIterator[Deliver]:
+    """A controller in this process, wired as `serve` is, and what delivers a commit through it."""
+    engine.load("tidegate/gateway")
+    places = {"DOCKER_HOST": engine.url, "TIDEGATE_STATE": str(folder / "running.db")}
+    toolbox = Toolbox({**places, "TIDEGATE_SUBNET": engine.subnet(1), "TIDEGATE_AGENTS_PORT": "off"})
+    spec, books = load_spec(spec_file, {}), await toolbox.books()
+    site = await toolbox.site(books, spec.environments[KEY.environment], folder)
+    lease, stop = await Lease.take(books.lease, site.ports.clock, "bench"), asyncio.Event()
+    site.ports.gateway.fence(lease.epoch)
+    controller = Controller(site.ports, lease)
+    deciding = asyncio.create_task(controller.run(stop))
+
+    async def deliver(commit: str) -> list[Event]:
+        seen = max((number for number, _ in await books.journal.events(KEY, limit=100_000)), default=0)
+        delivery = await books.deliveries.begin(new_delivery(spec, Asked(KEY, commit, "bench", time.time())))
+        controller.look()
+        intent = rollout_intent(delivery)
+        async with asyncio.timeout(60):
+            while (answer := await books.store.answer(intent)) is None or await _busy(books.store.load(KEY)):
+                await controller.news(KEY, 0.02)
+            assert answer.accepted, answer
+            await controller.tidy(KEY)
+        events = [event for _, event in await books.journal.events(KEY, after=seen)]
+        assert _promoted(await books.store.load(KEY)), [event.because for event in events]
+        return events
+
+    try:
+        yield deliver
+    finally:
+        stop.set()
+        await deciding
+        await site.close()
+        await books.close()
+
+
+async def _busy(loading: Awaitable[AgentState | None]) -> bool:
+    state = await loading
+    return state is None or state.active is not None or bool(state.retiring)
+
+
+def _promoted(state: AgentState | None) -> bool:
+    return state is not None and state.rollout is not None and state.rollout.phase is Phase.PROMOTED
+
+
+@dataclass
+class Parts:
+    """Where the time of deliveries by a running controller went; seconds, and each operation's own."""
+
+    of_each: dict[str, list[float]] = field(default_factory=dict)
+    operations: dict[str, list[float]] = field(default_factory=dict)
+
+    def add(self, events: Sequence[Event], began: float) -> None:
+        """One delivery that has just ended. `began` in unix seconds."""
+        took = time.time() - began
+        done = [event for event in events if event.kind is EventKind.OPERATION]
+        asked = next(event.at for event in events if event.kind is EventKind.INTENT)
+        started = next(event.at for event in done if event.because.startswith("start"))
+        ready = next(event.at for event in events if event.kind is EventKind.WEIGHT)
+        spent = {
+            "source, image, release": asked - began,
+            "operations": sum(float(str(event.data["took_s"])) for event in done),
+            "waiting for the agent": ready - started,
+        }
+        for name, seconds in {**spent, "deciding and observing": took - sum(spent.values())}.items():
+            self.of_each.setdefault(name, []).append(seconds)
+        for event in done:
+            self.operations.setdefault(event.because.split()[0], []).append(float(str(event.data["took_s"])))
+
+    def rows(self) -> list[Row]:
+        """Medians."""
+        rows = [_ms(f"of it: {name}", took, "by a running controller") for name, took in self.of_each.items()]
+        return rows + [_ms(f"operation {name}", took, "one call") for name, took in self.operations.items()]
+
+
+def _ms(name: str, seconds: Sequence[float], about: str) -> Row:
+    return Row(name, round(median(seconds[SPARE:] or seconds) * 1000, 1), "ms", about)
+
+
+async def _running(engine: Engine, folder: Path, repository: Repository, bare: Bare) -> list[Row]:
+    parts = Parts()
+    async with running(engine, folder, repository.spec) as through:
+
+        async def deliver(commit: str) -> None:
+            began = time.time()
+            parts.add(await through(commit), began)
+
+        compared = await _compare(bare, repository.commits, deliver)
+    rows = compared.rows("by a running controller", "asked in its own process, until the former instance is gone")
+    return rows + parts.rows()
+
+
+async def _commands(engine: Engine, folder: Path, repository: Repository, bare: Bare) -> list[Row]:
+    host, spent = Host(engine, folder, repository.spec), list[float]()
+
+    async def deliver(commit: str) -> None:
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        done = await asyncio.to_thread(host.tidegate, "deliver", commit)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert done.code == 0, done
+        spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+
+    alone = await _compare(bare, repository.commits, deliver)
+    rows = alone.rows("by tidegate deliver", "the whole command: start, temporary controller, end")
+    rows.append(_ms("processor time of tidegate deliver", spent, "all of it, start-up included"))
+    with host.serving():
+        served = await _compare(bare, repository.commits, deliver)
+    return rows + served.rows("by tidegate deliver beside serve", "the whole command; serve decides")
 
 
 def measure() -> list[Row]:
-    """The rows."""
-    with Engine() as engine, tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
-        base = engine.load("tidegate/base-busybox")
-        repository = Repository(Path(folder) / "agent", base)
-        host = Host(engine, Path(folder), repository.spec)
-        bare = Bare(engine, repository)
-        ours, theirs, cpu, began = [], [], [], []
-
-        def deliver(commit: str) -> None:
-            at, before = time.time(), resource.getrusage(resource.RUSAGE_CHILDREN)
-            done = host.tidegate("deliver", commit)
-            after = resource.getrusage(resource.RUSAGE_CHILDREN)
-            assert done.code == 0, done
-            cpu.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-            began.append(next(event["at"] for event in host.events("stage") if event["at"] > at) - at)
-
-        for turn in range(ROUNDS + 2):  # the first two fill the caches and have no former version
-            commit = repository.commits[turn % 2]
-            theirs.append(timed(bare.deliver, commit))
-            ours.append(timed(deliver, commit))
-        operations: dict[str, list[float]] = {}
-        for event in host.events("operation"):
-            operations.setdefault(event["because"].split()[0], []).append(event["data"]["took_s"])
-    own, base_s = median(ours[2:]), median(theirs[2:])
-    rows = [
-        Row("delivery by tidegate deliver", round(own * 1000, 1), "ms", "the bare commands in the same run"),
-        Row("the same by bare docker commands", round(base_s * 1000, 1), "ms", "-"),
-        Row("own time over the bare commands", round(100 * (own / base_s - 1), 1), "%", "goal: < 3 %"),
-        Row("processor time of tidegate deliver", round(median(cpu[2:]) * 1000), "ms", "all of it, start-up included"),
-        Row(
-            "tidegate deliver until its first stage is done", round(median(began[2:]) * 1000), "ms", "part of the above"
-        ),
-    ]
-    rows += [Row(f"docker {step}", round(median(t[2:] or t) * 1000, 1), "ms", "-") for step, t in bare.took.items()]
-    rows += [Row(f"operation {step}", round(median(t) * 1000, 1), "ms", "-") for step, t in operations.items()]
+    """The rows. Two engines: two states must not decide about one host."""
+    with _ground() as ground:
+        rows = asyncio.run(_running(*ground))
+        rows += [_ms(f"docker {step}", took, "the command line") for step, took in ground[-1].took.items()]
+    with _ground() as ground:
+        rows += asyncio.run(_commands(*ground))
     return rows
+
+
+@contextlib.contextmanager
+def _ground() -> Iterator[tuple[Engine, Path, Repository, Bare]]:
+    with Engine() as engine, tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
+        repository = Repository(Path(folder) / "agent", engine.load("tidegate/base-busybox"))
+        yield engine, Path(folder), repository, Bare(engine, repository)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 Both controllers watch one agent of two instances behind the gateway, asked /ready once a second, without requests: the
 temporary one stays with `deploy --wait` at a step that waits for a person, with the default analysis loaded; `serve`
-after the rollout.
+after the rollout. Heartbeats are listened for, as by default.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def measure() -> list[Row]:
     with Engine() as engine, tempfile.TemporaryDirectory(prefix="tidegate-bench-") as folder:
         spec = Path(folder) / "tidegate.yaml"
         spec.write_text(SPEC)
-        host = Host(engine, Path(folder), spec)
+        host = Host(engine, Path(folder), spec, {"TIDEGATE_AGENTS_PORT": "4319"})
         for version in ("1.0.0", "1.1.0"):
             engine.docker("tag", engine.load("tidegate/base-busybox"), f"web:{version}")
         done = host.tidegate("deploy", VERSION="1.0.0")

@@ -6,14 +6,13 @@ rolled back, inf if never. Ours and the oracle call the shipped code.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from traffic import BOUNDS_MS, Arm, Scenario, Traffic, exceed
 
 from tidegate.core.judges import kayenta
-from tidegate.core.stats import shipped, stream
+from tidegate.core.stats import histograms, shipped, stream
 from tidegate.core.stats.blocks import Block
 from tidegate.core.stats.evidence import Prior
 from tidegate.core.stats.stream import Kind, StreamPolicy
@@ -21,14 +20,13 @@ from tidegate.model.verdict import Outcome
 
 ALPHA = 0.01
 LOOK_S = 5
-BULK = len(shipped.QUANTILES)
 
 
 def thresholds() -> np.ndarray:
     """The bucket bounds nearest to the quantiles that the shipped policy watches."""
     shares = np.clip(exceed(BOUNDS_MS), 1e-12, 1 - 1e-12)
     odds = np.log(shares / (1 - shares))
-    wanted = [np.log((1 - q) / q) for q in (*shipped.QUANTILES, *shipped.TAIL_QUANTILES)]
+    wanted = [np.log((1 - q) / q) for q in shipped.QUANTILES]
     return np.array([BOUNDS_MS[np.argmin(np.abs(odds - w))] for w in wanted])
 
 
@@ -46,20 +44,10 @@ class Second:
         one = np.ones(len(self.stable.requests))
         return Block(one, self.canary.requests, self.stable.requests, self.canary.errors, self.stable.errors)
 
-    def slow(self, which: slice) -> Block:
-        n = self.canary.slow[:, which].shape[1]
-        runs = len(self.stable.requests)
-
-        def wide(values: np.ndarray) -> np.ndarray:
-            return np.broadcast_to(values[:, None], (runs, n))
-
-        return Block(
-            np.ones((runs, n)),
-            wide(self.canary.requests),
-            wide(self.stable.requests),
-            self.canary.slow[:, which],
-            self.stable.slow[:, which],
-        )
+    def slow(self, column: int) -> Block:
+        one = np.ones(len(self.stable.requests))
+        slow = self.canary.slow[:, column], self.stable.slow[:, column]
+        return Block(one, self.canary.requests, self.stable.requests, *slow)
 
 
 class Hits:
@@ -80,42 +68,32 @@ class Tidegate(Hits):
 
     def __init__(self, margin: float, runs: int) -> None:
         super().__init__(runs)
-        self.policies = {
-            shipped.ERRORS: shipped.count_policy(margin),
-            shipped.LATENCY: shipped.latency_policy(margin),
-            shipped.LATENCY_TAIL: shipped.tail_policy(margin),
-        }
-        shapes = {
-            shipped.ERRORS: (runs,),
-            shipped.LATENCY: (runs, BULK),
-            shipped.LATENCY_TAIL: (runs, len(THRESHOLDS) - BULK),
-        }
-        self.states = {name: stream.opening(policy, shapes[name]) for name, policy in self.policies.items()}
-
-    def _apply(self, change: Callable[..., stream.Stream], second: Second) -> None:
-        blocks = {
-            shipped.ERRORS: second.errors(),
-            shipped.LATENCY: second.slow(slice(0, BULK)),
-            shipped.LATENCY_TAIL: second.slow(slice(BULK, None)),
-        }
-        self.states = {name: change(self.policies[name], self.states[name], blocks[name]) for name in self.states}
+        self.of_errors, self.of_latency = shipped.count_policy(margin), shipped.latency_policy(margin)
+        self.errors = stream.opening(self.of_errors, (runs,))
+        self.latency = histograms.opening(self.of_latency, (runs,))
+        self.second = np.ones(runs)
 
     def learn(self, second: Second) -> None:
-        self._apply(stream.learn, second)
+        self.errors = stream.learn(self.of_errors, self.errors, second.errors())
+        self.latency = histograms.learn(self.of_latency, self.latency, self.second, second.stable.cells())
 
     def step(self, second: Second) -> None:
         if not self.done():
-            self._apply(stream.update, second)
+            values = self.values()
+            beside = {name: shipped.beside(values, name) for name in values}
+            arms = second.canary.cells(), second.stable.cells()
+            self.errors = stream.update(self.of_errors, self.errors, second.errors(), beside[shipped.ERRORS])
+            self.latency = histograms.update(self.of_latency, self.latency, self.second, arms, beside[shipped.LATENCY])
 
-    def evidence(self) -> np.ndarray:
-        values = {name: stream.value(self.policies[name], state) for name, state in self.states.items()}
-        values[shipped.LATENCY] = values[shipped.LATENCY] @ np.array(shipped.QUANTILE_WEIGHTS)
-        values[shipped.LATENCY_TAIL] = values[shipped.LATENCY_TAIL] @ np.array(shipped.TAIL_WEIGHTS)
-        return shipped.shared(values)
+    def values(self) -> dict[str, np.ndarray]:
+        return {
+            shipped.ERRORS: stream.value(self.of_errors, self.errors),
+            shipped.LATENCY: histograms.value(self.of_latency, self.latency),
+        }
 
     def look(self, minutes: float) -> None:
         if not self.done():
-            self.mark(self.evidence() >= 1 / ALPHA, minutes)
+            self.mark(shipped.shared(self.values()) >= 1 / ALPHA, minutes)
 
 
 class Oracle(Hits):
@@ -128,12 +106,7 @@ class Oracle(Hits):
         self.state = stream.opening(policy, (runs,))
 
     def _block(self, second: Second) -> Block:
-        if self.column is None:
-            return second.errors()
-        wide = second.slow(slice(self.column, self.column + 1))
-        return Block(
-            *(getattr(wide, name)[:, 0] for name in ("duration_s", "n_canary", "n_stable", "k_canary", "k_stable"))
-        )
+        return second.errors() if self.column is None else second.slow(self.column)
 
     def learn(self, second: Second) -> None:
         self.state = stream.learn(self.policy, self.state, self._block(second))
@@ -285,19 +258,3 @@ class Kayenta(Minutes):
             }
             if kayenta.judge(self.config, samples, compat=True).outcome is Outcome.FAIL:
                 self.hit[run] = minutes
-
-
-def same_past(rules: list[Tidegate], oracle: list[Oracle]) -> None:
-    """Give every rule the history that the first one learnt."""
-    first = rules[0]
-    for other in rules[1:]:
-        for name in other.states:
-            other.states[name] = replace(other.states[name], past=first.states[name].past)
-    for knows in oracle:
-        if knows.column is None:
-            past = first.states[shipped.ERRORS].past
-        else:
-            name = shipped.LATENCY if knows.column < BULK else shipped.LATENCY_TAIL
-            wide, at = first.states[name].past, knows.column - (0 if knows.column < BULK else BULK)
-            past = replace(wide, sums=wide.sums[..., at].copy(), under_way=wide.under_way[..., at].copy())
-        knows.state = replace(knows.state, past=past)

@@ -65,6 +65,10 @@ class Arm:
     errors: np.ndarray
     slow: np.ndarray
 
+    def cells(self) -> np.ndarray:
+        """Requests between the thresholds: (thresholds + 1, runs)."""
+        return -np.diff(self.slow.T, axis=0, prepend=self.requests[None], append=0.0)
+
 
 class Traffic:
     """`second(t)` gives both arms' blocks; `t` may be negative: the past, in which there is no canary."""

@@ -109,15 +109,22 @@ def table(rows: Rows) -> str:
     order = ["oracle-r0=1.25", "tidegate", "oracle-r0=1", "tidegate-r0=1"]
     order += [name for name in names if not name.startswith("tidegate")]
 
+    newest = max(row["measured"] for row in rows)
+
+    def mark(row: dict[str, Any]) -> str:
+        ours = row["rule"].startswith(("tidegate", "oracle"))
+        return "*" if ours and row["measured"] < newest else ""
+
     def delay(name: str, scenario: str) -> str:
         cells = (found.get((name, scenario, rps), {}) for rps in RPS)
         return " / ".join(
-            "-" if not c else f"{c['median_min']:.3g}" if c["median_min"] is not None else ">60" for c in cells
+            "-" if not c else (f"{c['median_min']:.3g}" if c["median_min"] is not None else ">60") + mark(c)
+            for c in cells
         )
 
     def false(name: str, scenario: str) -> str:
-        cells = (found.get((name, scenario, rps), {}).get("false_rollback_upper95") for rps in RPS)
-        return " / ".join("-" if c is None else f"{c * 100:.2f}" for c in cells)
+        cells = (found.get((name, scenario, rps), {}) for rps in RPS)
+        return " / ".join("-" if not c else f"{c['false_rollback_upper95'] * 100:.2f}" + mark(c) for c in cells)
 
     lines = ["Median minutes to roll back, at 5 / 50 / 500 requests/s:", "", _row("rule", *FAULTS), _rule(len(FAULTS))]
     lines += [_row(name, *(delay(name, scenario) for scenario in FAULTS)) for name in order]
@@ -127,8 +134,15 @@ def table(rows: Rows) -> str:
     lines += ["", "Ours as a multiple of the oracle's median, at 5 / 50 / 500 requests/s:", ""]
     lines += [_row("rule", *FAULTS), _rule(len(FAULTS))]
     for name in ("tidegate", "tidegate-r0=1"):
-        ratios = [[found.get((name, s, rps), {}).get("ratio") for rps in RPS] for s in FAULTS]
-        lines.append(_row(name, *(" / ".join("-" if r is None else f"{r:.2f}" for r in cell) for cell in ratios)))
+        cells = [[found.get((name, s, rps), {}) for rps in RPS] for s in FAULTS]
+        lines.append(
+            _row(
+                name,
+                *(" / ".join(f"{c['ratio']:.2f}{mark(c)}" if "ratio" in c else "-" for c in cell) for cell in cells),
+            )
+        )
+    if any(mark(row) for row in rows):
+        lines += ["", f"\\* measured with an earlier engine, before {newest}."]
     return "\n".join([*lines, "", misses(rows)])
 
 

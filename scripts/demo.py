@@ -255,8 +255,11 @@ def clean(home: Path) -> None:
     if (home / "environ.json").exists():
         environ = json.loads((home / "environ.json").read_text(encoding="utf-8"))
         tidegate = Tidegate(home, environ)
-        tidegate.run("abort", AGENT, "--reason", "end of the demo", timeout_s=60.0)  # refused when nothing is under way
-        done = tidegate.run("decommission", AGENT, "--yes", "--reason", "end of the demo", timeout_s=60.0)
+        ending = ("decommission", AGENT, "--yes", "--reason", "end of the demo")
+        done = tidegate.run(*ending, timeout_s=60.0)
+        if done.returncode:  # refused while a rollout is under way
+            tidegate.run("abort", AGENT, "--reason", "end of the demo", timeout_s=60.0)
+            done = tidegate.run(*ending, timeout_s=60.0)
         if done.returncode:
             say(f"tidegate decommission ended with exit code {done.returncode}: removing its containers by label")
         done = tidegate.run("gateway", "stop", "--purge", timeout_s=60.0)

@@ -65,7 +65,7 @@ async def running(folder: Path, location: str = "", decide: bool = True, **door:
     place = Environment(ENVIRONMENT, platform="memory")
     books = await toolbox.books()
     site = await toolbox.site(books, place, folder)
-    standby = Standby(site.ports, books.lease, "test")
+    standby = Standby(site.ports, books.lease_of(ENVIRONMENT), "test")
     limits = Door(**{"rate": 1e6, **door})  # type: ignore[arg-type]
     api = Api(books, site, place, limits, spec, lambda: standby.deciding)
     stop = asyncio.Event()

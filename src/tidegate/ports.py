@@ -5,7 +5,7 @@ All coroutines bound their own waiting and raise model.errors; none of them retr
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from tidegate.model.access import AccessToken
@@ -22,7 +22,9 @@ from tidegate.model.intent import Answer, Intent
 from tidegate.model.metering import Origin, Question, Reading, Subject
 from tidegate.model.observation import Block, Observation, ObservedGateway, ObservedTask, Traffic
 from tidegate.model.operation import GatewayOperation, PlatformOperation, TaskOperation
+from tidegate.model.order import Order, Run
 from tidegate.model.policy import Endpoint
+from tidegate.model.record import AgentRecord
 from tidegate.model.release import AgentKey, Image, Release, Revision
 from tidegate.model.rollout import AgentState
 from tidegate.model.source import BuildOptions, Commit
@@ -62,6 +64,12 @@ class Platform(Protocol):
 
     async def logs(self, instance: str, lines: int) -> tuple[str, ...]:
         """The last lines of an instance's log. Raises NotFoundError."""
+
+    async def found(self, key: AgentKey) -> tuple[Revision, ...]:
+        """The revisions that the agent's instances say they were made from, each once, for a state that was lost.
+
+        What a person started by hand says nothing. Raises EngineError.
+        """
 
     async def changed(self, key: AgentKey, timeout_s: float) -> bool:
         """Wait until something about the agent may have changed (engine event, probe), at most timeout_s."""
@@ -251,6 +259,9 @@ class Journal(Protocol):
     async def blocks(self, key: AgentKey, since: float, until: float) -> list[Block]:
         """Measurement blocks that ended within the span (unix seconds)."""
 
+    async def trim(self, key: AgentKey, before: float) -> int:
+        """Forget blocks that ended before a time (unix seconds); how many. Events never go."""
+
     async def add_release(self, release: Release) -> None:
         """Keep a release; the same one twice is harmless."""
 
@@ -286,11 +297,56 @@ class Pulses(Protocol):
     async def pulses(self, key: AgentKey | None) -> list[Pulse]:
         """The latest pulse of each instance, by name; of every agent when `key` is None."""
 
+    async def reporting(self) -> tuple[AgentKey, ...]:
+        """Every agent in every environment of which an instance reported."""
+
     async def last_listening(self) -> Listening:
         """As saved last; nobody listens (at 0) where nothing was ever saved."""
 
     async def forget_pulses(self, before: float) -> None:
         """Drop the pulses of instances last heard before a time (unix seconds)."""
+
+
+Contents = Mapping[tuple[AgentKey, str], Mapping[str, bytes]]
+"""Instance -> the files of the configuration that it runs with, by their SHA-256 (hexadecimal)."""
+
+
+class AgentRecords(Protocol):
+    """Where it is kept what agents say of themselves."""
+
+    async def save_records(self, records: Sequence[AgentRecord], contents: Contents) -> None:
+        """Keep them in place of former ones, and their configuration files in place of theirs."""
+
+    async def records(self, key: AgentKey | None) -> list[AgentRecord]:
+        """The record of each instance, by name; of every agent when `key` is None."""
+
+    async def content(self, key: AgentKey, instance: str, digest: str) -> bytes | None:
+        """A file of the configuration that an instance runs with, by its SHA-256 (hexadecimal)."""
+
+    async def drop_records(self, names: Collection[tuple[AgentKey, str]]) -> None:
+        """Forget instances."""
+
+
+class OrderBook(Protocol):
+    """What agents are asked to do, and what became of it."""
+
+    async def add_order(self, order: Order) -> None:
+        """Keep an order; the same one twice is harmless."""
+
+    async def end_order(self, order: str, at: float) -> bool:
+        """It is over, or taken back (unix seconds); False when it was before, or there is none."""
+
+    async def open_orders(self) -> list[Order]:
+        """Orders that are not over, oldest first; cheap, it is asked every second."""
+
+    async def orders(self, limit: int = 100) -> list[Order]:
+        """The newest orders, oldest first, those that are over included."""
+
+    async def runs(self, order: str) -> list[Run]:
+        """What became of an order, by due time and instance."""
+
+    async def save_runs(self, runs: Sequence[Run]) -> None:
+        """Keep runs in place of what was known of them, in one transaction."""
 
 
 class Switches(Protocol):

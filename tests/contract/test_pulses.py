@@ -32,6 +32,7 @@ async def test_the_latest_of_each_instance_is_there_after_opening_again(state: S
     reopened = await open_state(location)
     assert await reopened.pulses.pulses(None) == [again, second, third]
     assert await reopened.pulses.pulses(OTHER) == [third]
+    assert await reopened.pulses.reporting() == (KEY, OTHER)
     assert await reopened.pulses.last_listening() == Listening(None, 121.0)
     await reopened.close()
 

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DatabaseError
 
 from tests.postgres import server, unavailable
 from tidegate.adapters.store.opening import State, open_state
+from tidegate.controller.trimming import trim
 from tidegate.model import spec
 from tidegate.model.decision import Decision
 from tidegate.model.desired import Desired
@@ -19,7 +20,7 @@ from tidegate.model.event import Event, EventKind
 from tidegate.model.intent import Answer, Intent, Scale
 from tidegate.model.observation import Block, Traffic
 from tidegate.model.release import AgentKey, Image, Release, Revision
-from tidegate.model.rollout import AgentState, Rollout
+from tidegate.model.rollout import AgentState, Phase, Rollout
 from tidegate.model.workload import Workload
 
 KEY = AgentKey("logship", "prod")
@@ -177,6 +178,24 @@ async def test_events_come_in_order_by_pages(state: State) -> None:
     assert [event.because for _, event in await state.journal.events(KEY)] == ["1", "3", "5", "7", "9"]
 
 
+async def test_what_others_commit_is_seen_at_once_by_who_asks_again_and_again(state: State, location: str) -> None:
+    here = state
+    there = await open_state(location)
+    try:
+        for turn in range(20):
+            known = len(await here.journal.events(None))
+            assert await here.store.asked() == ()
+            await there.store.submit(Intent(str(turn), KEY, Scale(1), "alice", 0.0))
+            assert await here.store.asked() == (KEY,)
+            await there.journal.append([Event(1.0, KEY, EventKind.NOTICE, "there")])
+            assert len(await here.journal.events(None)) == known + 1
+            epoch = await there.lease.acquire("there", 10.0, 100.0 * turn)
+            assert epoch is not None
+            await there.store.save(decision(answers=(Answer(str(turn), True, "yes"),)), epoch)
+    finally:
+        await there.close()
+
+
 @pytest.mark.parametrize("statement", ["DELETE FROM events", "UPDATE events SET document = '{}'"])
 async def test_events_never_change_and_never_go(state: State, statement: str) -> None:
     await state.journal.append([Event(1.0, KEY, EventKind.NOTICE, "kept")])
@@ -217,6 +236,22 @@ async def test_blocks_come_back_by_span(state: State) -> None:
     assert await state.journal.blocks(OTHER, 0.0, 1e12) == []
 
 
+async def test_old_blocks_are_forgotten_and_those_of_the_last_rollout_are_not(state: State, epoch: int) -> None:
+    blocks = [Block(float(at), 1.0) for at in range(1, 481)]
+    await state.journal.add_blocks(KEY, blocks)
+    await state.journal.add_blocks(OTHER, blocks)
+    assert await state.journal.trim(KEY, 200.0) == 120
+    assert (await state.journal.blocks(KEY, 0.0, 1e9))[0].at == 121.0, "rows of two minutes go whole"
+    assert await state.journal.blocks(OTHER, 0.0, 1e9) == blocks
+    stable = Revision(1, "prod", release(), Workload())
+    last = Rollout("r", stable, spec.Canary(), spec.Analysis(), spec.Rollback(), 1300.0, Phase.PROMOTED)
+    await state.store.save(Decision(AgentState(KEY, rollout=last), Desired(KEY)), epoch)
+    assert await trim(state.store, state.journal, 10**6, 86400.0) == 240, "900 s before the rollout began are kept"
+    assert (await state.journal.blocks(KEY, 0.0, 1e9))[0].at == 361.0
+    await state.compact()
+    assert (await state.journal.blocks(KEY, 0.0, 1e9))[-1] == blocks[-1]
+
+
 async def test_only_one_holds_the_lease(state: State) -> None:
     assert await state.lease.acquire("a", 10.0, 0.0) == 1
     assert await state.lease.acquire("b", 10.0, 9.9) is None
@@ -228,6 +263,33 @@ async def test_only_one_holds_the_lease(state: State) -> None:
     assert await state.lease.acquire("a", 10.0, 19.1) is None
     await state.lease.release("b", 2)
     assert await state.lease.acquire("a", 10.0, 19.2) == 3
+
+
+async def test_every_environment_has_a_lease_of_its_own(state: State) -> None:
+    ours, theirs = state.lease_of(KEY.environment), state.lease_of("staging")
+    assert await ours.acquire("a", 10.0, 100.0) == 100
+    assert await theirs.acquire("b", 10.0, 105.0) == 105
+    assert await ours.acquire("c", 10.0, 105.0) is None
+    await state.store.save(decision(replicas=2), 100)
+    with pytest.raises(LeaseLostError):
+        await state.store.save(decision(replicas=3), 105)
+    assert await ours.acquire("c", 10.0, 111.0) == 101
+    assert await theirs.renew("b", 105, 10.0, 112.0), "nobody took it"
+    await ours.release("c", 101)
+    assert await ours.acquire("d", 10.0, 112.0) == 102
+
+
+async def test_who_decides_for_every_environment_is_waited_for_and_then_shut_out(state: State) -> None:
+    """A Tidegate of before there were several leases still runs while this one comes."""
+    former = await state.lease.acquire("former", 10.0, 100.0)
+    assert former is not None
+    await state.store.save(decision(replicas=1), former)
+    ours = state.lease_of(KEY.environment)
+    assert await ours.acquire("a", 10.0, 109.0) is None
+    assert await ours.acquire("a", 10.0, 110.0) == former + 1
+    assert not await state.lease.renew("former", former, 10.0, 111.0)
+    with pytest.raises(LeaseLostError):
+        await state.store.save(decision(replicas=9), former)
 
 
 async def test_a_restarted_holder_shuts_its_former_self_out(state: State) -> None:

@@ -21,7 +21,7 @@ LONGEST_S = 1.5
 STRATEGIES = {
     "canary": "canary: {steps: [{set_weight: 20}, {analyse: 2s}, {set_weight: 50}], bake: 2s, drain: 2s}",
     "rolling": "rolling: {max_surge: 1, min_ready: 500ms, bake: 2s, drain: 2s}",
-    "blue_green": "blue_green: {preview: {listen: 18090}, bake: 2s, keep: 3s, drain: 2s}",
+    "blue_green": "blue_green: {preview: {listen: 18090}, bake: 2s, keep: 0s, drain: 2s}",
     "in_place": "in_place: {backup: {volumes: [{name: precious, restore: true}]}, bake: 3s}",
 }
 
@@ -99,7 +99,7 @@ def rollout_with_random_kills(host: Host, strategy: str, version: str, chance: r
     variables = {"VERSION": version, "FAIL_EVERY": "3" if bad else "0"}
     before = {name: host.engine.inspect(name)["Id"] for name in host.instances()}
     killer = Killer(host, chance)
-    with host.load() as load:
+    with host.load(rate=20.0) as load:
         killer.sees_through(host.begin("deploy", **variables), successor, most, version, **variables)
     told = f"{strategy} {version} bad={bad} {successor}, {killer.kills} kills: {load.report}"
     assert host.phase(version) == ("rolled_back" if bad else "promoted"), f"{told}\n{host.explained()}"

@@ -329,6 +329,18 @@ async def test_an_instance_removed_by_hand_comes_back_at_its_address(engine: Eng
     assert after.instances[1].id == before.instances[1].id
 
 
+async def test_an_instance_taken_off_our_network_is_made_anew_at_its_address(engine: Engine) -> None:
+    async with docker_platform(engine) as platform:
+        wanted = desired(*goals(revision()))
+        before = only(await settle(platform, wanted))
+        engine.docker("network", "disconnect", "--force", "tidegate", before.name)
+
+        def anew(seen: Observation) -> bool:
+            return any(one.id != before.id and one.ready for one in seen.instances)
+
+        assert only(await drive(platform, wanted, anew)).address == before.address
+
+
 async def test_our_network_removed_while_nothing_ran_is_made_again(engine: Engine) -> None:
     (goal,) = goals(revision(workload=SERVING))
     async with docker_platform(engine) as platform:

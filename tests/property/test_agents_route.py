@@ -13,6 +13,8 @@ from tidegate.control.registry import Registry
 from tidegate.control.tokens import Tokens
 from tidegate.model.release import AgentKey
 from tidegate.server.agents import PATH, agents_app
+from tidegate.server.listener import plain_desk
+from tidegate.server.load import Load
 
 TOKENS = Tokens(b"k" * 32)
 TOKEN = TOKENS.make(AgentKey("mailer", "prod"))
@@ -55,7 +57,9 @@ async def asked(body: bytes, headers: dict[str, str | None]) -> tuple[int, dict[
         "server": ("127.0.0.1", 2),
         "headers": [(name.encode(), text.encode("latin-1")) for name, text in headers.items() if text is not None],
     }
-    await agents_app(Registry(Memory(), Hand()), TOKENS)(scope, receive, send)
+    registry = Registry(Memory(), Hand())
+    app = agents_app(registry, TOKENS, Load(registry.deafened), lambda: plain_desk(registry, TOKENS))
+    await app(scope, receive, send)
     return sent[0]["status"], json.loads(b"".join(message.get("body", b"") for message in sent[1:]))
 
 

@@ -1,13 +1,14 @@
 """Nothing that anybody sends gives anything but a heartbeat or a named problem."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tests.unit.test_decoding import GOOD
-from tidegate.control.decoding import BadHeartbeatError, decode
+from tidegate.control.decoding import BadHeartbeatError, decode, decode_enrolment
 from tidegate.core.liveness import beat
 from tidegate.model import codec
 from tidegate.model.heartbeat import Heartbeat, Pulse
@@ -34,7 +35,13 @@ def test_bytes(body: bytes) -> None:
     taken(body)
 
 
-@given(st.sampled_from([*GOOD, "message", "metrics", "completed"]), anything)
+@given(st.binary(max_size=200) | anything.map(lambda value: json.dumps({"instance": value}).encode()))
+def test_any_enrolment_names_an_instance_or_a_problem(body: bytes) -> None:
+    with suppress(BadHeartbeatError):
+        assert decode_enrolment(body).isprintable()
+
+
+@given(st.sampled_from([*GOOD, "message", "metrics", "completed", "attributes"]), anything)
 def test_any_value_in_any_field(field: str, value: Any) -> None:
     heartbeat = taken(json.dumps({**GOOD, field: value}).encode())
     if heartbeat is None:

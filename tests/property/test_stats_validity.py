@@ -7,18 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tidegate.core.stats import bounded, codec, promotion, shipped, stream
+from tidegate.core.stats import bounded, codec, histograms, ordered, promotion, shipped, stream
 from tidegate.core.stats.blocks import Block, block
 from tidegate.core.stats.evidence import Prior
 from tidegate.core.stats.stream import Kind, StreamPolicy
 
 RUNS, SECONDS = 3000, 900
 ALPHAS = (0.01, 0.05, 0.2)
+SHARES = StreamPolicy(Kind.SHARES, Prior((1.8, 4.0), (0.5, 0.5), 0.9), 1.25)
 
 
-def upper_bound(alpha: float) -> float:
-    """What a rate of exactly alpha stays below in RUNS runs with probability above 0.9999."""
-    return alpha + 4 * np.sqrt(alpha * (1 - alpha) / RUNS)
+def upper_bound(alpha: float, runs: int = RUNS) -> float:
+    """What a rate of exactly alpha stays below in that many runs with probability above 0.9999."""
+    return alpha + 4 * np.sqrt(alpha * (1 - alpha) / runs)
 
 
 def highest(policy: StreamPolicy, seed: int, canary: float, stable: float, rps: float = 40.0) -> np.ndarray:
@@ -38,6 +39,28 @@ def highest(policy: StreamPolicy, seed: int, canary: float, stable: float, rps: 
     return best
 
 
+def highest_of_histograms(margin: float, seed: int, rps: float = 40.0) -> np.ndarray:
+    """The same for latency: the canary's odds of being slower are `margin` times stable's at every threshold."""
+    policy = shipped.latency_policy(margin)
+    rng = np.random.default_rng(seed)
+    beyond = 1.0 - np.array(policy.quantiles)
+    arms = [ordered.cells(np.array([odds(s, ratio) for s in beyond])[None])[0] for ratio in (margin, 1.0)]
+    runs = RUNS // 2
+    state = histograms.opening(policy, (runs,))
+    best, one = np.ones(runs), np.ones(runs)
+    for t in range(-200, SECONDS):
+        n_canary, n_stable = rng.poisson(rps * 0.2, runs), rng.poisson(rps * 0.8, runs)
+        canary, stable = (
+            rng.multinomial(n, cells).T.astype(float) for n, cells in zip((n_canary, n_stable), arms, strict=True)
+        )
+        if t < 0:
+            state = histograms.learn(policy, state, one, stable)
+        else:
+            state = histograms.update(policy, state, one, (canary, stable))
+            best = np.maximum(best, histograms.value(policy, state))
+    return best
+
+
 def odds(share: float, ratio: float) -> float:
     return ratio * share / (1 + (ratio - 1) * share)
 
@@ -47,16 +70,43 @@ def odds(share: float, ratio: float) -> float:
     [
         (shipped.count_policy(1.0), 0.02, 0.02),
         (shipped.count_policy(1.25), 0.025, 0.02),
-        (shipped.latency_policy(1.0), 0.25, 0.25),
-        (shipped.latency_policy(1.25), odds(0.25, 1.25), 0.25),
-        (shipped.tail_policy(1.0), 0.01, 0.01),
+        (SHARES, odds(0.25, 1.25), 0.25),
     ],
-    ids=["counts", "counts at the margin", "latency", "latency at the margin", "tail"],
+    ids=["counts", "counts at the margin", "shares at the margin"],
 )
 def test_type_one_error_under_optional_stopping(policy: StreamPolicy, canary: float, stable: float) -> None:
     best = highest(policy, 11, canary, stable)
     for alpha in ALPHAS:
         assert np.mean(best >= 1 / alpha) <= upper_bound(alpha), alpha
+
+
+@pytest.mark.parametrize("margin", [1.0, 1.25])
+def test_type_one_error_of_latency_under_optional_stopping(margin: float) -> None:
+    best = highest_of_histograms(margin, 14)
+    for alpha in ALPHAS:
+        assert np.mean(best >= 1 / alpha) <= upper_bound(alpha, len(best)), alpha
+
+
+def test_pauses_of_a_collector_in_both_arms_are_not_the_canarys_fault() -> None:
+    """Each arm pauses on its own (every 30 s, 2.5 s on average; then 30 % of its requests are slower than p99):
+    slow requests come in clumps, in both alike. With ten minutes of stable's past fewer than 1 % in 10 minutes."""
+    runs, policy = 600, shipped.latency_policy(1.0)
+    rng = np.random.default_rng(15)
+    state, one = histograms.opening(policy, (runs,)), np.ones(runs)
+    paused, best = np.zeros((2, runs), dtype=bool), np.ones(runs)
+    slow = 0.7 * policy.nominal + 0.3 * np.array([0, 0, 0, 0, 0, 0.5, 0.5])
+    for t in range(-600, 600):
+        arms = []
+        for arm, rate in enumerate((10.0, 90.0)):
+            paused[arm] = np.where(paused[arm], rng.random(runs) < 0.6, rng.random(runs) < 1 / 30)
+            shares = np.where(paused[arm][:, None], slow, policy.nominal)
+            arms.append(rng.multinomial(rng.poisson(rate, runs), shares).T.astype(float))
+        if t < 0:
+            state = histograms.learn(policy, state, one, arms[1])
+        else:
+            state = histograms.update(policy, state, one, (arms[0], arms[1]))
+            best = np.maximum(best, histograms.value(policy, state))
+    assert np.mean(best >= 100) <= 0.01
 
 
 def test_promotion_of_a_bad_canary_under_optional_stopping() -> None:
@@ -91,9 +141,7 @@ def test_means_under_optional_stopping() -> None:
 BLOCKS = st.lists(
     st.tuples(st.integers(0, 30), st.integers(0, 200), st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=60
 )
-POLICIES = st.sampled_from(
-    [shipped.count_policy(), shipped.count_policy(1.0), shipped.latency_policy(), shipped.tail_policy(1.0)]
-)
+POLICIES = st.sampled_from([shipped.count_policy(), shipped.count_policy(1.0), SHARES])
 
 COUNTS = ("n_canary", "n_stable", "k_canary", "k_stable")
 
@@ -168,7 +216,7 @@ def test_more_canary_errors_never_lower_the_evidence(n_canary: int, n_stable: in
         float(stream.value(policy, stream.update(policy, start, block(n_canary, n_stable, errors, k_stable))))
         for errors in (k, k + 1)
     )
-    assert more >= fewer
+    assert more >= fewer * (1 - 1e-12)  # at the cap both are the same but for rounding
 
 
 @settings(max_examples=60, deadline=None)
@@ -180,7 +228,52 @@ def test_more_stable_errors_never_raise_the_evidence(n_canary: int, n_stable: in
         float(stream.value(policy, stream.update(policy, start, block(n_canary, n_stable, k, errors))))
         for errors in (k_stable, k_stable + 1)
     )
-    assert more <= fewer
+    assert more <= fewer * (1 + 1e-12)
+
+
+CELLS = st.lists(st.integers(0, 30), min_size=7, max_size=7)
+LATENCY = shipped.latency_policy()
+
+
+def after_latency() -> histograms.Histograms:
+    """Latency of a stable that was seen for five minutes."""
+    state = histograms.opening(LATENCY)
+    for _ in range(300):
+        state = histograms.learn(LATENCY, state, np.asarray(1.0), 100 * LATENCY.nominal)
+    return state
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.tuples(CELLS, CELLS), min_size=1, max_size=20), st.integers(0, 19))
+def test_a_restart_changes_no_bit_of_latency(blocks: list[tuple[list[int], list[int]]], cut: int) -> None:
+    straight = broken = after_latency()
+    for i, (canary, stable) in enumerate(blocks):
+        arms = np.array(canary, dtype=float), np.array(stable, dtype=float)
+        straight = histograms.update(LATENCY, straight, np.asarray(1.0), arms)
+        broken = histograms.update(LATENCY, broken, np.asarray(1.0), arms)
+        if i == cut % len(blocks):
+            broken = codec.from_json(histograms.Histograms, json.loads(json.dumps(codec.to_json(broken))))
+    assert codec.to_json(straight) == codec.to_json(broken)
+
+
+@settings(max_examples=60, deadline=None)
+@given(CELLS, CELLS, st.integers(0, 5), st.integers(0, 5))
+def test_a_slower_canary_request_never_lowers_the_evidence(
+    canary: list[int], stable: list[int], cell: int, further: int
+) -> None:
+    slower = list(canary)
+    canary[cell] += 2
+    slower[cell] += 1
+    slower[min(6, cell + 1 + further)] += 1
+    stable[0] += 1
+    start, counts = after_latency(), np.array(stable, dtype=float)
+    before, after = (
+        float(
+            histograms.value(LATENCY, histograms.update(LATENCY, start, np.asarray(1.0), (np.array(c, float), counts)))
+        )
+        for c in (canary, slower)
+    )
+    assert after >= before * (1 - 1e-12)
 
 
 @settings(max_examples=30, deadline=None)

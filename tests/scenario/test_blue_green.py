@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.memory import KEY, Tidegate, in_phase, phase_of, workload
+from tests.memory import KEY, WATCH, Tidegate, in_phase, phase_of, workload
 from tidegate.adapters.platform.memory.requests import Request
 from tidegate.adapters.platform.memory.world import Behaviour
 from tidegate.controller.loop import Turn
@@ -13,7 +13,7 @@ from tidegate.model import intent
 from tidegate.model.event import EventKind
 from tidegate.model.operation import ApplyRoutes, CreateInstance, Operation, StartInstance
 from tidegate.model.rollout import Phase
-from tidegate.model.spec import BlueGreen, Rollback
+from tidegate.model.spec import BlueGreen, Mode, Rollback
 from tidegate.model.traffic import Match, MatchOn, Preview
 
 BOTH = BlueGreen(bake_s=5.0, keep_s=60.0, drain_s=2.0)
@@ -114,6 +114,16 @@ async def test_a_silent_preview_is_inconclusive_and_none_at_all_is_not(
     await tide.deploy("1.1.0")
     turn = await tide.play(in_phase(Phase.PAUSED, Phase.PROMOTED))
     assert phase_of(turn.decision.state) is end
+
+
+async def test_observing_lets_a_silent_preview_pass(tmp_path: Path) -> None:
+    strategy = replace(BOTH, preview=Preview(PREVIEW), analyse_s=3.0)
+    tide = await Tidegate.begin(tmp_path / "t.db", strategy=strategy, analysis=replace(WATCH, mode=Mode.OBSERVE))
+    tide.world.rates[PREVIEW] = 0.0
+    await tide.deployed("1.0.0")
+    await tide.deploy("1.1.0")
+    turn = await tide.play(in_phase(Phase.PAUSED, Phase.PROMOTED))
+    assert phase_of(turn.decision.state) is Phase.PROMOTED
 
 
 async def test_mirrored_requests_are_evidence_before_the_switch(tmp_path: Path) -> None:

@@ -147,6 +147,21 @@ async def test_the_canary_runs_as_many_instances_as_set_scale_says(tmp_path: Pat
     assert counts == [2, 1, 4]
 
 
+async def test_the_background_analysis_begins_with_the_step_that_says_so(tmp_path: Path) -> None:
+    late = Canary((SetWeight(20), Pause(8.0), Analyse(None), Pause(20.0), SetWeight(60)), bake_s=5.0)
+    tide = await Tidegate.begin(tmp_path / "t.db", {"bad": Behaviour(error_share=0.3)}, strategy=late)
+    await tide.deployed("1.0.0")
+    await tide.deploy("bad")
+    turn = await tide.play(in_phase(Phase.PAUSED))
+    began = tide.world.now
+    turn = await tide.play()
+    rollout = turn.decision.state.rollout
+    assert rollout is not None
+    assert rollout.phase is Phase.ROLLED_BACK
+    assert rollout.decided_at is not None
+    assert 8.0 <= rollout.decided_at - began < 20.0, "not in the first pause: in the second, before its end"
+
+
 async def test_a_weight_by_hand_says_who_and_why_and_the_steps_go_on_from_there(tmp_path: Path) -> None:
     strategy = canary(SetWeight(10), Pause(), SetWeight(30), SetWeight(70), Pause())
     tide = await Tidegate.begin(tmp_path / "t.db", strategy=strategy)

@@ -98,7 +98,8 @@ async def test_stable_gone_quiet_is_told_once_and_so_is_its_return(tmp_path: Pat
     await tide.deployed("1.0.0")
     tide.world.muted.add("agent.prod.r1.2")
     turn = await tide.play(lambda turn: False, limit_s=20)
-    expected = "no heartbeat of agent.prod.r1.2 for 3 s; it reported every 1 s (its container is running)"
+    where = "its container is running: its process hangs, or cannot reach us"
+    expected = f"no heartbeat of agent.prod.r1.2 for 3 s; it reported every 1 s ({where})"
     assert told(await tide.events()) == [expected]
     assert list(turn.decision.state.quiet) == ["agent.prod.r1.2"]
     await tide.centre.registry.save()

@@ -78,13 +78,28 @@ async def test_too_little_traffic_is_said_and_left_to_the_policy(tmp_path: Path,
         return
     assert rollout.phase is Phase.PAUSED
     assert "undecidable at this traffic" in rollout.because
+    assert any("10 % to the canary: 1 ready; undecidable at this traffic" in e.because for e in await tide.events())
     await tide.ask(intent.Promote(), by="grace")
     turn = await tide.play()
     assert phase_of(turn.decision.state) is Phase.PROMOTED
 
 
+async def test_the_weight_is_raised_when_the_traffic_is_too_little(tmp_path: Path) -> None:
+    """100 requests/s: 10 % of them cannot prove within 40 s that errors did not double, half of them can."""
+    strategy = replace(QUICK, steps=(SetWeight(10), Analyse(10.0)))
+    analysis = Analysis(sequential=Sequential(within_s=40.0, undecidable=Undecidable.RAISE))
+    tide = await Tidegate.begin(tmp_path / "t.db", {}, strategy=strategy, analysis=analysis)
+    await tide.deployed("1.0.0")
+    await tide.play(lambda turn: False, limit_s=60)
+    turn = await tide.deployed("1.1.0")
+    assert phase_of(turn.decision.state) is Phase.PROMOTED
+    raised = [e for e in await tide.events() if e.data.get("by") == "undecidable: raise"]
+    assert [(e.data["from"], e.data["to"]) for e in raised] == [(10, 50)]
+    assert "set by undecidable: raise: undecidable at this traffic" in raised[0].because
+
+
 async def test_observe_tells_and_acts_on_nothing(tmp_path: Path) -> None:
-    analysis = Analysis(sequential=Sequential(objective=False), mode=Mode.OBSERVE)
+    analysis = Analysis(sequential=Sequential(), mode=Mode.OBSERVE)
     tide = await begun(tmp_path, {"bad": Behaviour(error_share=0.2)}, analysis)
     await tide.deploy("bad")
     turn = await tide.play(in_phase(Phase.PROMOTED, Phase.ROLLED_BACK, Phase.PAUSED))

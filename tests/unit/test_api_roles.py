@@ -22,6 +22,7 @@ TABLE = {
     READ: (
         "GET /metrics", "GET /v1/agents", "GET /v1/keys", "GET /v1/transitions", "GET /v1/listening",
         "GET /v1/events", "GET /v1/events/stream", "GET /v1/pause", "GET /v1/intents/{intent}", "GET /v1/jobs/{job}",
+        "GET /v1/reporting", "GET /v1/orders", "GET /v1/orders/{order}/runs", f"GET {AGENTS}/records",
         "GET /v1/releases/{agent}", "GET /v1/releases/{agent}/{release}/delivery",
         "GET /v1/evidence/{agent}/{stage}/{inputs}", "GET /v1/releases/{agent}/{release:path}",
         f"GET {PLACE}/gateway", f"GET {AGENTS}",
@@ -42,7 +43,8 @@ TABLE = {
             "take-lock", "unlock", "lift-quarantine", "acknowledge", "clean-up", "restore-backup", "notices/trial",
         )),
         *(f"POST {PLACE}/gateway/{verb}" for verb in ("upgrade", "stop", "purge")),
-        "PUT /v1/pause", "DELETE /v1/pause",
+        "PUT /v1/pause", "DELETE /v1/pause", "POST /v1/orders", "DELETE /v1/orders/{order}",
+        f"GET {AGENTS}/configurations/{{digest}}",
     ),
     ADMINISTER: (
         "GET /v1/tokens", "POST /v1/tokens", "DELETE /v1/tokens/{token}", "GET /v1/audit", "GET /v1/audit/head",

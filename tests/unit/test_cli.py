@@ -109,6 +109,21 @@ def test_a_pause_for_a_person_ends_with_5_and_can_be_left_and_taken_up(tidegate:
     assert tidegate("promote", "--full", "--by", "ada")[0] == 0
 
 
+def test_a_weight_is_set_by_hand_with_who_and_why(tidegate: Command, here: Path) -> None:
+    tidegate("deploy")
+    (here / "tidegate.yaml").write_text(SPEC.replace("PAUSE", "{pause: {}}"))
+    assert tidegate("deploy", "web:1.1.0")[0] == 5
+    code, out, _ = tidegate("weight", "70", "--by", "ada", "--reason", "more testers")
+    assert code == 0
+    assert "50 -> 70 %, by ada: more testers" in out
+    assert data(tidegate("status", "--json"))["rollout"]["weight"] == 70
+    assert tidegate("weight", "101")[0] == 2
+    assert tidegate("abort")[0] == 0
+    code, _, err = tidegate("weight", "10")
+    assert code == 1
+    assert "no rollout is under way" in err
+
+
 def test_an_abort_works_with_a_broken_spec(tidegate: Command, here: Path) -> None:
     tidegate("deploy")
     (here / "tidegate.yaml").write_text(SPEC.replace("PAUSE", "{pause: {}}"))
@@ -132,7 +147,7 @@ def test_time_over_is_4(tidegate: Command, here: Path) -> None:
     ("arguments", "code", "words"),
     [
         (("nonsense",), 2, "No such command"),
-        (("scale", "0"), 2, "greater than or equal to 1"),
+        (("scale", "0"), 2, "0 is not in the range"),
         (("status",), 1, "nothing was ever deployed"),
         (("abort",), 1, "nothing was ever deployed"),
         (("deploy", "2.0.0"), 1, "no release 2.0.0"),
@@ -196,7 +211,7 @@ async def test_left_without_a_terminal_the_traffic_is_held(here: Path) -> None:
     (here / "tidegate.yaml").write_text(SPEC.replace("PAUSE", "{pause: {}}"))
     async with open_desk(Toolbox(), Where(), Output()) as desk, desk.site() as site:
         action: Deploy = await deploy_action(order_of(desk, site), "", "ada")
-        session = Session(desk.key, site.ports, desk.books.lease)
+        session = Session(desk.key, site.ports, desk.books.lease_of(desk.key.environment))
         intent = await session.ask(action, "ada")
         follower = Follower(session, site, Screen(Output()), "ada", interactive=False)
         following = asyncio.create_task(follower.follow(intent, lambda progress: False, 20.0))
@@ -205,7 +220,7 @@ async def test_left_without_a_terminal_the_traffic_is_held(here: Path) -> None:
         os.kill(os.getpid(), 15)
         result = await following
         assert result.ending is Ending.DETACHED
-        assert await desk.books.lease.acquire("another", 1.0, time.time()) is not None
+        assert await desk.books.lease_of(desk.key.environment).acquire("another", 1.0, time.time()) is not None
 
 
 def environ() -> dict[str, str]:

@@ -92,7 +92,7 @@ def test_status_says_that_the_engine_is_away_and_what_leaves() -> None:
 
 
 def test_explain_gives_verdict_log_and_timeline() -> None:
-    fault = "errors: 9 errors in 100 requests; its last log lines:\n    boom\n    bang"
+    fault = "errors: 9 errors in 100 requests\n    boom\n    bang"
     state = under_way(
         phase=Phase.ROLLED_BACK, fault=fault, because=f"rolled back: {fault}", verdict=FAIL, decided_at=107.0,
         ended_at=107.4, weight=0,
@@ -112,6 +112,11 @@ def test_explain_gives_verdict_log_and_timeline() -> None:
     assert "operation 6" in text
     assert "an older story" not in text
     assert "back to stable 0.4 s after the decision" in text
+
+
+def test_explain_shows_the_log_of_what_waits_for_a_person_too() -> None:
+    state = under_way(phase=Phase.PAUSED, because="r2.1 exited with 7; there is no way back\n    giving up")
+    assert explain(state, []).log == ("giving up",)
 
 
 def test_history_tells_each_end_and_marks_what_serves() -> None:

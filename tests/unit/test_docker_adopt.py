@@ -16,7 +16,7 @@ from tidegate.adapters.platform.docker.takeover import explain
 from tidegate.model.errors import StoreError, UsageError
 from tidegate.model.release import Image
 from tidegate.model.secrecy import looks_secret, secret_arguments
-from tidegate.model.workload import Mount, MountKind, PublishedPort, Resources, Route, Workload
+from tidegate.model.workload import Mount, MountKind, PortProtocol, PublishedPort, Resources, Workload
 
 RANDOM = "q7Xv2LpZ9sKd4RtY8wBn3MfH"
 
@@ -189,15 +189,16 @@ def test_what_is_lost_is_named() -> None:
 
 
 def test_the_plan_of_a_takeover_states_its_downtime() -> None:
-    workload = Workload(ports=(PublishedPort(80, 8080), PublishedPort(9100, 9100)), stop_grace_s=5.0)
+    workload = Workload(ports=(PublishedPort(80, 8080), PublishedPort(53, 53, PortProtocol.UDP)), stop_grace_s=5.0)
     adoption = Adoption("web", "id", Image("reg/shop:1"), workload, {"TOKEN": "hunter2"}, ("CpusetCpus 0-1",))
-    lines = explain(adoption, KEY, (Route(80, 8080),))
-    assert lines == (
+    assert explain(adoption, KEY) == (
         "container web (reg/shop:1) becomes shop.prod.r1.1; it is not restarted",
         "kept as secrets in files, not in the state: TOKEN",
         "not carried over: CpusetCpus 0-1",
-        "port 80 is published by web itself; the gateway takes it at the first release, once that container has "
-        "stopped. Downtime of port 80: up to about 7 s (5 s for the container to end, 2 s for the gateway to listen)",
-        "port 9100/tcp goes on past the gateway, straight to the container",
+        "port 80/tcp goes on past the gateway, straight to the container",
+        "port 53/udp goes on past the gateway, straight to the container",
+        "to give port 80 to the gateway later, deliver a release with a route on it (routes: listen: 80), without the "
+        "port, in place. Downtime of port 80: up to about 7 s (5 s for the container to end, 2 s for the gateway to "
+        "listen), and until the release is ready",
     )
-    assert "no downtime" not in " ".join(explain(replace(adoption, secrets={}), KEY, ()))
+    assert "owntime" not in " ".join(explain(replace(adoption, workload=Workload()), KEY))

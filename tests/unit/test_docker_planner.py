@@ -128,6 +128,26 @@ def test_an_adopted_container_is_stopped_and_left_to_its_owner() -> None:
     assert printed(wanted, stopped) == []
 
 
+def test_what_is_off_our_network_is_made_anew() -> None:
+    wanted = desired(*goals(R1))
+    running = observation(seen("shop.prod.r1.0", detached=True))
+    assert printed(wanted, running) == ["stop shop.prod.r1.0 (somebody took it off our network: it is made anew)"]
+    stopped = observation(seen("shop.prod.r1.0", InstanceState.EXITED, detached=True))
+    assert printed(wanted, stopped) == ["remove shop.prod.r1.0 (somebody took it off our network: it is made anew)"]
+    assert printed(wanted, observation()) == ["create shop.prod.r1.0 (test)"]
+
+
+def test_an_image_goes_after_the_last_container_that_was_made_from_it() -> None:
+    there = (ObservedImage(BUSYBOX, ImageState.PRESENT),)
+    wanted = Desired(KEY, surplus_images=(Image(BUSYBOX),))
+    going = replace(observation(seen("shop.prod.r1.0", InstanceState.EXITED)), images=there)
+    assert printed(wanted, going) == ["remove shop.prod.r1.0 (no longer wanted)"]
+    removed = f"remove image {BUSYBOX} (no revision that is kept runs it)"
+    assert printed(wanted, replace(observation(), images=there)) == [removed]
+    kept = observation(seen("shop.prod.r1.0", InstanceState.EXITED, adopted=True))
+    assert printed(wanted, replace(kept, images=there)) == [removed], "its owner's, made from another image"
+
+
 def test_a_dead_container_is_removed_before_its_name_is_used_again() -> None:
     assert printed(desired(*goals(R1)), observation(seen("shop.prod.r1.0", InstanceState.DEAD))) == [
         "remove shop.prod.r1.0 (dead)"

@@ -69,7 +69,12 @@ def env(found: dict[str, Any]) -> dict[str, str]:
             [{"Type": "tmpfs", "Target": "/tmp", "ReadOnly": False}],
         ),
         (
-            Workload(ports=(PublishedPort(53, 5353, PortProtocol.UDP, "127.0.0.1"), PublishedPort(54, 5353, "udp"))),  # type: ignore[arg-type]
+            Workload(
+                ports=(
+                    PublishedPort(53, 5353, PortProtocol.UDP, "127.0.0.1"),
+                    PublishedPort(54, 5353, PortProtocol.UDP),
+                )
+            ),
             ("HostConfig", "PortBindings"),
             {"5353/udp": [{"HostIp": "127.0.0.1", "HostPort": "53"}, {"HostIp": "", "HostPort": "54"}]},
         ),

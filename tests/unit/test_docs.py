@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import typer
 
+from bench.rows import in_page
 from tidegate.cli.app import make_app
 from tidegate.core.transitions import mermaid
 from tidegate.model.rollout import Phase
@@ -143,3 +144,9 @@ def test_records_of_decisions_are_numbered_without_a_gap() -> None:
         text = page.read_text()
         assert text.startswith(f"# {int(page.name[:4])}. ")
         assert all(f"**{part}.**" in text for part in ("Context", "Decision", "Consequences"))
+
+
+def test_the_page_on_performance_shows_what_was_measured() -> None:
+    page = (DOCS / "explanation" / "performance.md").read_text()
+    assert "| decision to last request, p99 |" in page
+    assert in_page(page, "release") == page

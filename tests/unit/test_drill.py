@@ -8,12 +8,12 @@ import pytest
 
 from tests.memory import KEY, QUICK, WATCH, release, workload
 from tidegate.cli.app import run
-from tidegate.core import drill
+from tidegate.core import drill, notices
 from tidegate.model.errors import Exit
 from tidegate.model.event import Event, EventKind
 from tidegate.model.monitor import MONITOR, Grade, Row
 from tidegate.model.release import Revision
-from tidegate.model.rollout import Phase, Rollout
+from tidegate.model.rollout import AgentState, Phase, Rollout
 from tidegate.model.spec import Rollback
 from tidegate.wiring import Toolbox
 
@@ -54,3 +54,21 @@ def test_what_was_late_or_never_happened_is_not_good() -> None:
 def test_nothing_is_broken_where_the_spec_does_not_allow_it(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(Toolbox(), ["drill", "-f", str(spec)]) == Exit.USAGE
     assert "environments.default.drill: true" in capsys.readouterr().err
+
+
+def test_a_drills_own_ends_wake_nobody_and_its_result_is_told_and_kept() -> None:
+    base = workload()
+    revision = replace(Revision(2, "prod", release("1-broken", base), base), reason=drill.REASON)
+    back = Rollout("r", revision, QUICK, WATCH, Rollback(), 10.0, Phase.ROLLED_BACK, ended_at=20.0)
+    assert notices.of(AgentState(KEY), back, 20.0).data["drill"]
+    assert not notices.of(AgentState(KEY), replace(back, candidate=replace(revision, reason="")), 20.0).data["drill"]
+    rows = (drill.DrillRow("break: back on stable", 4.0, None, True), drill.DrillRow("undo: done", None, None, False))
+    passed, failed = drill.told(KEY, rows[:1], 30.0), drill.told(KEY, rows, 30.0)
+    assert (passed.data["end"], failed.data["end"]) == ("drill_passed", "drill_failed")
+    assert passed.because == "Drill passed: agent.prod went back and was undone; slowest: break: back on stable, 4.0 s."
+    assert failed.because == "Drill failed: agent.prod: undo: done: not seen in time."
+
+
+def test_a_schedule_that_is_none_is_said(spec: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(Toolbox(), ["drill", "-f", str(spec), "--every", "daily"]) == Exit.USAGE
+    assert "--every daily is no duration" in capsys.readouterr().err

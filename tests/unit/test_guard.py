@@ -102,3 +102,19 @@ def test_a_restart_changes_no_bit_and_a_next_canary_starts_at_one() -> None:
     fresh = guard.next_canary(POLICY, state)
     assert guard.worse(POLICY, fresh) == pytest.approx(1.0)
     assert np.array_equal(fresh.errors.past.sums, state.errors.past.sums)
+
+
+@pytest.mark.parametrize("seconds", [30, 600])
+def test_traffic_is_expected_from_stable_before_the_canary_and_from_both_after(seconds: int) -> None:
+    service = Service(7)
+    state = learnt(service, seconds)
+    before = guard.traffic(POLICY, state, 0.1)
+    assert before is not None
+    assert before.per_second == pytest.approx(90, rel=0.05)
+    assert before.share >= POLICY.promotion.floor
+    for _ in range(20):
+        state = guard.update(POLICY, state, 1.0, service.second(30), service.second(70))
+    after = guard.traffic(POLICY, state, 0.3)
+    assert after is not None
+    assert after.per_second == pytest.approx(100, rel=0.1)
+    assert guard.traffic(POLICY, guard.opening(POLICY), 0.1) is None

@@ -23,6 +23,7 @@ from tidegate.sdk.beats import Beats, Front
 from tidegate.sdk.identity import Identity
 from tidegate.sdk.wire import Status
 from tidegate.server import connections
+from tidegate.server.agent_connections import AgentConnection
 from tidegate.server.agents import MOST_BYTES, PATH
 from tidegate.server.listener import LOOPBACK, Listener
 
@@ -70,7 +71,7 @@ async def until(condition: Callable[[], object], deadline_s: float = 10.0) -> No
 @pytest.fixture
 async def running() -> AsyncIterator[Running]:
     port, registry, stop = free_port(), Registry(Memory(), WallClock()), asyncio.Event()
-    task = asyncio.create_task(Listener(lambda: TOKENS, port=port).run(registry, stop))
+    task = asyncio.create_task(Listener(lambda: TOKENS, ports=(port,)).run(registry, stop))
     await until(lambda: registry.listening().since)
     yield Running(port, registry)
     stop.set()
@@ -164,11 +165,13 @@ async def test_a_slow_client_is_cut_off_and_others_are_served(
 
 
 async def test_the_number_of_connections_is_bounded(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connections, "MOST_CONNECTIONS", 5)
+    monkeypatch.setattr(AgentConnection, "most", 5)
     held = [await asyncio.open_connection(LOOPBACK, running.port) for _ in range(8)]
     for reader, _ in held[5:]:
         with suppress(ConnectionError):
-            assert await asyncio.wait_for(reader.read(), 5) == b""
+            told = await asyncio.wait_for(reader.read(), 5)
+            assert told.startswith(b"HTTP/1.1 503")
+            assert b"Retry-After" in told
     for _, writer in held:
         writer.close()
     await asyncio.gather(*(writer.wait_closed() for _, writer in held), return_exceptions=True)
@@ -212,7 +215,7 @@ async def test_it_listens_once_the_network_is_there_and_says_what_keeps_it(caplo
 
     port, registry, stop = free_port(), Registry(Memory(), WallClock()), asyncio.Event()
     taken = socket.create_server(("127.0.0.2", port))
-    task = asyncio.create_task(Listener(lambda: TOKENS, network, port).run(registry, stop))
+    task = asyncio.create_task(Listener(lambda: TOKENS, network, (port,)).run(registry, stop))
     await until(lambda: "another program has the port" in caplog.text)
     assert registry.listening().since is None
     taken.close()

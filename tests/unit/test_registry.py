@@ -9,7 +9,7 @@ from tests.unit.test_liveness import FIRST
 from tidegate.control import registry as registry_module
 from tidegate.control.registry import BURST, DEAF_S, FORGET_S, Registry, TooManyError
 from tidegate.model.errors import StoreError
-from tidegate.model.heartbeat import Ask, Heartbeat, Listening, Pulse
+from tidegate.model.heartbeat import Action, Ask, Heartbeat, Listening, Pulse
 from tidegate.model.release import AgentKey
 
 
@@ -42,6 +42,9 @@ class Memory:
     async def pulses(self, key: AgentKey | None) -> list[Pulse]:
         return list(self.kept.values())
 
+    async def reporting(self) -> tuple[AgentKey, ...]:
+        return tuple({pulse.key for pulse in self.kept.values()})
+
     async def last_listening(self) -> Listening:
         return self.heard
 
@@ -69,9 +72,9 @@ def registry(store: Memory, clock: Hand) -> Registry:
 
 
 def test_whoever_is_known_goes_on_and_a_stranger_is_asked_for_everything(registry: Registry) -> None:
-    assert registry.hear(message(7)).next == (Ask.REPORT_STATE,)
-    assert registry.hear(message(8)).next == (Ask.CONTINUE,)
-    assert registry.hear(message(1, instance="another")).next == (Ask.CONTINUE,)
+    assert registry.hear(message(7)).next == (Action(Ask.REPORT_STATE),)
+    assert registry.hear(message(8)).next == (Action(Ask.CONTINUE),)
+    assert registry.hear(message(1, instance="another")).next == (Action(Ask.CONTINUE),)
 
 
 @pytest.mark.parametrize(("asked", "told"), [(5.0, 5.0), (0.01, 1.0), (9000.0, 300.0)])
@@ -138,7 +141,7 @@ async def test_a_new_registry_takes_over_what_is_newer(registry: Registry, store
         FIRST.instance: 5,
         "another": 1,
     }
-    assert second.hear(message(2, instance="another")).next == (Ask.CONTINUE,)
+    assert second.hear(message(2, instance="another")).next == (Action(Ask.CONTINUE),)
 
 
 async def test_the_long_silent_are_forgotten_everywhere(registry: Registry, store: Memory, clock: Hand) -> None:

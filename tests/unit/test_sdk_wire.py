@@ -1,5 +1,6 @@
 import json
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -21,9 +22,11 @@ ENV = {
 
 def test_the_environment_names_the_instance_and_the_token_stays_out_of_its_repr() -> None:
     identity = Identity.from_environment(ENV)
-    assert identity == Identity(
+    assert replace(identity, attributes={}) == Identity(
         "logship", "production", "logship-7-1", 7, "1.2.0+a1b2c3d", "http://centre:4300", "s3cret"
     )
+    assert identity.attributes["host.name"]
+    assert identity.attributes["service.name"] == "other"
     assert "s3cret" not in repr(identity)
 
 

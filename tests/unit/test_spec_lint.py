@@ -124,6 +124,18 @@ def test_init_writes_what_lint_accepts(tmp_path: Path, files: dict[str, str], ex
     assert (tmp_path / "tidegate.yaml").read_text() == text
 
 
+def test_init_takes_the_service_that_others_reach(tmp_path: Path) -> None:
+    (tmp_path / "compose.yaml").write_text(
+        "services:\n"
+        "  base: {image: 'shop:1.0.0'}\n"
+        "  debug: {image: 'shop:1.0.0', ports: ['1:1'], profiles: [debug]}\n"
+        "  web: {image: 'shop:1.0.0', ports: ['8085:8080']}\n"
+    )
+    text = init(tmp_path)
+    assert "  service: web  # one agent a service; there are more: base, debug\n" in text
+    assert [str(problem) for problem in lint(tmp_path, {}) if not problem.warning] == []
+
+
 def test_init_never_overwrites(tmp_path: Path) -> None:
     (tmp_path / "tidegate.yaml").write_text("mine")
     with pytest.raises(ConflictError, match=r"tidegate\.yaml exists already"):

@@ -38,6 +38,12 @@ BEYOND_SCHEMA = (
         "'rsult'",
         "the gateway cannot measure",
         "does not belong to engine",
+        "threshold_range is missing",
+        "gives no",
+        "above the 60",
+        "longer than the interval",
+        "stats cannot measure",
+        "'rslt",
         "does not belong to form",
         "no sequential evidence",
         "most is missing",
@@ -47,6 +53,7 @@ BEYOND_SCHEMA = (
         "${ is never",
         "X is not set",
         "is not shorter than",
+        "nothing is measured before",
     ),
 )
 """Parts of messages about what a schema of single keys cannot see."""
@@ -112,11 +119,12 @@ def test_the_gateways_queries_are_those_that_the_analysis_knows() -> None:
     assert set(GATEWAY_QUERIES) == set(known)
 
 
-def test_the_how_to_page_is_valid(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("page", "least"), [("write-a-spec", 2), ("judge-a-metric", 1), ("bring-your-rules", 1)])
+def test_the_how_to_pages_are_valid(tmp_path: Path, page: str, least: int) -> None:
     """Every YAML block of the page that begins with `agent:` is a spec that loads."""
-    blocks = (ROOT / "docs" / "how-to" / "write-a-spec.md").read_text().split("```yaml\n")[1:]
+    blocks = (ROOT / "docs" / "how-to" / f"{page}.md").read_text().split("```yaml\n")[1:]
     specs = [block.partition("```")[0] for block in blocks if block.startswith("agent:")]
-    assert len(specs) >= 2
+    assert len(specs) >= least
     (tmp_path / "compose.yaml").write_text("services: {web: {image: web:1}}")
     for text in specs:
         (tmp_path / "tidegate.yaml").write_text(text)

@@ -22,7 +22,8 @@ from tidegate.core.stats.blocks import block
 from tidegate.core.stats.evidence import Prior
 from tidegate.core.stats.stream import Kind, StreamPolicy
 
-ALL = (shipped.count_policy(), shipped.count_policy(1.0), shipped.latency_policy(), shipped.tail_policy(1.0))
+SHARES = StreamPolicy(Kind.SHARES, Prior((1.8, 4.0), (0.5, 0.5), 0.9), 1.25)
+ALL = (shipped.count_policy(), shipped.count_policy(1.0), SHARES)
 
 
 def test_counts_by_hand() -> None:
@@ -111,7 +112,7 @@ def test_late_onset_spends_the_prior_and_no_more() -> None:
     prior = Prior((2.0,), (1.0,), at_start=0.8, onset_s=600)
     state = evidence.opening(prior, ())
     for _ in range(600):
-        state = evidence.update(prior, state, np.ones(1), np.asarray(1.0))
+        state = evidence.update(prior, state, np.zeros(1), np.asarray(1.0), np.asarray(4.0))
     assert float(evidence.held_back(prior, state.age_s)) == pytest.approx(0.1)  # half of 0.2 within onset_s
     assert float(state.wealth.sum()) == pytest.approx(0.9)
 
@@ -136,7 +137,7 @@ def test_dispersion_of_bursts_by_hand() -> None:
     state = dispersion.opening(())
     rng = np.random.default_rng(3)
     for _ in range(3000):
-        state = dispersion.learn(policy, state, block(0, 100, 0, 10 * rng.binomial(1, 0.1)), 0.0)
+        state = dispersion.learn(policy, state, block(0, 100, 0, 10 * rng.binomial(1, 0.1)), dispersion.rate(state))
     assert 8 < float(dispersion.phi(policy, state)) < 13
 
 
@@ -147,7 +148,7 @@ def test_dispersion_sees_what_lasts_longer_than_a_block() -> None:
     rng = np.random.default_rng(4)
     for t in range(3000):
         share = 0.05 if t % 100 < 10 else 0.005
-        state = dispersion.learn(policy, state, block(0, 200, 0, rng.binomial(200, share)), 1.0)
+        state = dispersion.learn(policy, state, block(0, 200, 0, rng.binomial(200, share)), dispersion.rate(state))
     fine = state.sums[dispersion.SQUARES] / state.sums[dispersion.EXPECTED]
     assert float(dispersion.phi(policy, state)) > 2 * float(fine) > 2
 
@@ -157,7 +158,9 @@ def test_dispersion_is_one_for_coin_tosses() -> None:
     state = dispersion.opening((400,))
     rng = np.random.default_rng(5)
     for _ in range(1200):
-        state = dispersion.learn(policy, state, block(np.zeros(400), 45, 0, rng.binomial(45, 0.005, 400)), 1.0)
+        rate = dispersion.rate(state)
+        seen = block(np.zeros(400), 45, 0, rng.binomial(45, 0.005, 400))
+        state = dispersion.learn(policy, state, seen, rate * (1 - rate))
     phi = dispersion.phi(policy, state)
     assert float(phi.mean()) < 1.06
     assert float(phi.min()) >= 1.0

@@ -7,19 +7,20 @@ from pathlib import Path
 
 import pytest
 
-from tidegate.control.tokens import FILE, PREFIX, TokenKeyError, Tokens
+from tidegate.control.tokens import FILE, Bearer, Grant, TokenKeyError, Tokens
 from tidegate.model.release import AgentKey
 
 KEY = AgentKey("mailer", "prod")
+NOW = 1000.0
 ONE, TWO = b"1" * 32, b"2" * 32
 
 
 def test_a_token_says_whose_it_is() -> None:
     tokens = Tokens(ONE)
     token = tokens.make(KEY)
-    assert token.startswith(PREFIX)
+    assert token.startswith(Grant.AGENT)
     assert token == tokens.make(KEY) == tokens.of_instance("mailer.prod.r3.1")
-    assert tokens.verify(token) == KEY
+    assert tokens.verify(token, NOW) == Bearer(KEY)
     assert tokens.make(AgentKey("mailer", "test")) != token
 
 
@@ -29,26 +30,46 @@ def test_every_changed_character_makes_it_worthless() -> None:
     for place in range(len(token)):
         forged = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
         # The last character of base64 holds bits that say nothing: then it is the same token in other words.
-        assert tokens.verify(forged) in ((None, KEY) if place == len(token) - 1 else (None,))
+        assert tokens.verify(forged, NOW) in ((None, Bearer(KEY)) if place == len(token) - 1 else (None,))
 
 
-@pytest.mark.parametrize("text", ["", "tga_", "tga_!!!!", "tga_AAAA", "Bearer", "tga_" + "A" * 5000, "tga_é"])
+@pytest.mark.parametrize(
+    "text", ["", "tga_", "tga_!!!!", "tga_AAAA", "Bearer", "tga_" + "A" * 5000, "tga_é", "tge_AAAA", "tgi_AAAA"]
+)
 def test_what_is_no_token_is_refused(text: str) -> None:
-    assert Tokens(ONE).verify(text) is None
+    assert Tokens(ONE).verify(text, NOW) is None
 
 
 def test_the_name_in_a_token_cannot_be_changed() -> None:
-    text = Tokens(ONE).make(KEY).removeprefix(PREFIX)
+    text = Tokens(ONE).make(KEY).removeprefix(Grant.AGENT)
     raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
-    forged = PREFIX + base64.urlsafe_b64encode(raw[:32] + b"billing\0prod").rstrip(b"=").decode()
-    assert Tokens(ONE).verify(forged) is None
+    forged = Grant.AGENT + base64.urlsafe_b64encode(raw[:32] + b"billing\0prod").rstrip(b"=").decode()
+    assert Tokens(ONE).verify(forged, NOW) is None
+
+
+def test_an_enrolment_token_ends_and_a_credential_names_its_instance() -> None:
+    tokens = Tokens(ONE)
+    enrolment = tokens.enrolment(KEY, NOW + 60)
+    assert tokens.verify(enrolment, NOW + 60) == Bearer(KEY, Grant.ENROLMENT)
+    assert tokens.verify(enrolment, NOW + 61) is None
+    assert enrolment != tokens.enrolment(KEY, NOW + 60)
+    credential = tokens.credential(KEY, "mailer.prod.r3.1")
+    assert tokens.verify(credential, NOW) == Bearer(KEY, Grant.INSTANCE, "mailer.prod.r3.1")
+
+
+def test_a_token_of_one_kind_is_none_of_another() -> None:
+    tokens = Tokens(ONE)
+    for made in (tokens.make(KEY), tokens.enrolment(KEY, NOW), tokens.credential(KEY, "x")):
+        for grant in Grant:
+            if not made.startswith(grant):
+                assert tokens.verify(grant + made[len(grant) :], NOW) is None
 
 
 def test_another_key_makes_other_tokens_and_an_added_one_replaces_it_without_a_gap() -> None:
     old = Tokens(ONE).make(KEY)
-    assert Tokens(TWO).verify(old) is None
+    assert Tokens(TWO).verify(old, NOW) is None
     both = Tokens(TWO, ONE)
-    assert both.verify(old) == KEY
+    assert both.verify(old, NOW) == Bearer(KEY)
     assert both.make(KEY) == Tokens(TWO).make(KEY)
 
 

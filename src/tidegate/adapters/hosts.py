@@ -53,7 +53,7 @@ def open_host(host: Host, way: Way) -> OpenHost:
     context = tls_context(host.name, host.tls) if host.tls is not None else None
     options = way.options
     if not host.endpoint.startswith("unix://") and options.helper_image is None:
-        options = replace(options, helper_image=_helper_image)
+        options = replace(options, helper_image=helper_image)
     # aiodocker takes tcp:// for plain HTTP, whatever context it is given.
     url = host.endpoint.replace("tcp://", "https://" if context is not None else "http://", 1)
     engine = Engine(url, ssl_context=context)
@@ -61,10 +61,11 @@ def open_host(host: Host, way: Way) -> OpenHost:
         docker = Docker(url=url, ssl_context=context)
     except (AssertionError, ValueError) as error:
         raise UnreachableError(f"host {host.name}: {host.endpoint} is no engine's address ({error})") from None
-    return OpenHost(DockerPlatform(engine, way.secrets, options), EnvoyGateway(docker, way.gateway, way.writer), docker)
+    platform = DockerPlatform(engine, way.secrets, options)
+    return OpenHost(platform, EnvoyGateway(docker, way.gateway, way.writer, platform.network.ensure), docker)
 
 
-async def _helper_image(docker: Docker) -> str:
+async def helper_image(docker: Docker) -> str:
     """The gateway's image has busybox in it; it is made and brought to the host where it is missing."""
     return (await ensure_gateway_image(docker)).image.reference
 

@@ -13,6 +13,7 @@ from tidegate.adapters.command import Limits, TooLongError, TooMuchError, run
 from tidegate.adapters.gateway.container import LABEL
 from tidegate.adapters.gateway.image import REPOSITORY, gather
 from tidegate.adapters.platform.docker.client import Engine
+from tidegate.adapters.reach import is_desktop, is_rootless
 from tidegate.adapters.registry.local import cache_directory
 from tidegate.adapters.store.location import file_of
 from tidegate.model.errors import TidegateError
@@ -61,7 +62,6 @@ async def _engine(engine: Engine, url: str) -> tuple[EngineFacts, bool]:
             gateways = await docker.containers.list(filters={"label": [LABEL]})
     except TidegateError as error:
         return EngineFacts(url, problem=error.message), False
-    security = " ".join(info.get("SecurityOptions") or ())
     tags = {tag for image in images for tag in image.get("RepoTags") or ()}
     return EngineFacts(
         endpoint=url,
@@ -70,8 +70,8 @@ async def _engine(engine: Engine, url: str) -> tuple[EngineFacts, bool]:
         system=f"{info.get('OperatingSystem', '')} {info.get('Architecture', '')}".strip(),
         live_restore=info.get("LiveRestoreEnabled"),
         cgroup=str(info.get("CgroupVersion") or "1"),
-        rootless="rootless" in security,
-        desktop="Docker Desktop" in str(info.get("OperatingSystem", "")),
+        rootless=is_rootless(info),
+        desktop=is_desktop(info),
         memory_limit=info.get("MemoryLimit"),
         pids_limit=info.get("PidsLimit"),
         data_root=str(info.get("DockerRootDir", "")),

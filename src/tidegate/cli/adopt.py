@@ -41,7 +41,8 @@ def adopt(
     """Take over a container that was started by hand.
 
     It becomes revision 1 and runs on. Its mounts, environment, networks, ports and limits are kept; a tidegate.yaml
-    is written here, unless there is one. Values that look secret go to files of yours, not into the state.
+    is written here, unless there is one. Values that look secret go to files of yours, not into the state. Of an
+    instance of Tidegate's own, where the state was lost, the whole agent is taken over as it runs.
     """
     from tidegate.cli.desk import perform
 
@@ -67,12 +68,35 @@ async def _adopt(ctx: typer.Context, names: tuple[str, str], how: How, asked: tu
 
     key = AgentKey(*names)
     books = await ctx.obj.books()
+
+    def desk(about: AgentKey) -> Desk:
+        return Desk(ctx.obj, books, Target(about, Environment(about.environment), None, Path.cwd()), Output(asked[2]))
+
     try:
-        target = Target(key, Environment(key.environment), None, Path.cwd())
-        desk = Desk(ctx.obj, books, target, Output(asked[2]))
-        return await _take_over(desk, how, asked)
+        async with desk(key).site() as site:
+            own = await site.owner(how.container)
+        return await (_take_over(desk(key), how, asked) if own is None else _recover(desk(own), how, asked))
     finally:
         await books.close()
+
+
+async def _recover(desk: "Desk", how: How, asked: tuple[Who, float | None, bool]) -> int:
+    """One of ours: with a state that knows nothing of its agent, that agent is taken over as it runs."""
+    from tidegate.cli.asking import Asking, ask_short
+    from tidegate.core import recovery
+    from tidegate.model.errors import ConflictError, Exit
+    from tidegate.model.intent import Recover
+
+    known = await desk.books.store.load(desk.key)
+    if known is not None and not recovery.is_blank(known):
+        raise ConflictError(f"{how.container} is an instance of {desk.key} already", hint="tidegate status shows it")
+    desk.output.message(f"{how.container} is an instance of {desk.key}, of which this state knows nothing")
+    if how.dry_run:
+        return Exit.DONE
+    if not how.yes:
+        _sure(how.container)
+    async with desk.site() as site:
+        return await ask_short(desk, site, Recover(), Asking(asked[0], asked[1]))
 
 
 async def _take_over(desk: "Desk", how: How, asked: tuple[Who, float | None, bool]) -> int:

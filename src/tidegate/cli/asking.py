@@ -13,7 +13,20 @@ from tidegate.controller.site import Site
 from tidegate.core import notices
 from tidegate.core.transitions import TONES
 from tidegate.model.errors import ConflictError, Exit
-from tidegate.model.intent import Abort, Action, Adopt, Answer, Approve, Deploy, Intent, Promote, Reject, Resume, Undo
+from tidegate.model.intent import (
+    Abort,
+    Action,
+    Adopt,
+    Answer,
+    Approve,
+    Deploy,
+    Intent,
+    Promote,
+    Recover,
+    Reject,
+    Resume,
+    Undo,
+)
 from tidegate.model.rollout import Phase, Rollout
 from tidegate.views.lines import Span, first_line, line
 from tidegate.views.status import status_of, waits_for_person
@@ -87,7 +100,7 @@ async def ask_short(desk: Desk, site: Site, action: Action, asking: Asking, done
 async def _follow(
     desk: Desk, site: Site, action: Action | None, asking: Asking, goal: Goal, usual_s: float, look: bool = False
 ) -> Result:
-    if not isinstance(action, Deploy | Adopt):
+    if not isinstance(action, Deploy | Adopt | Recover):
         await desk.state()
     session = desk.session(site)
     await session.skip_history()

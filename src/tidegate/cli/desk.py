@@ -60,7 +60,7 @@ class Desk:
 
     def session(self, site: Site) -> Session:
         """A command's dealings with the target."""
-        return Session(self.key, site.ports, self.books.lease)
+        return Session(self.key, site.ports, self.books.lease_of(self.key.environment))
 
     async def state(self) -> AgentState:
         """The target's state. Raises NotFoundError when there is none."""

@@ -31,6 +31,9 @@ def drill(
     ctx: typer.Context,
     agent: options.Agent = "",
     simulate: Annotated[bool, typer.Option("--simulate", help="On a host in memory; nothing is touched.")] = False,
+    every: Annotated[
+        str, typer.Option("--every", help="Stay, and rehearse again after this time: 24h.", metavar="DURATION")
+    ] = "",
     file: options.File = None,
     environment: options.Place = "",
     by: options.By = "",
@@ -42,9 +45,41 @@ def drill(
     On an environment only where the spec says drill: true. Exit code 3 when a check of the monitor table failed.
     """
     from tidegate.cli.desk import perform
+    from tidegate.core.drill import REASON
 
     where, step_s = Where(file, environment, agent), timeout or STEP_S
-    perform(_in_memory(ctx, where, as_json) if simulate else _on_site(ctx, where, (Who(by, "drill"), step_s), as_json))
+    if simulate:
+        perform(_in_memory(ctx, where, as_json))
+        return
+    asked = (Who(by, REASON), step_s)
+    perform(_again(ctx, where, asked, as_json, _pause(every)) if every else _on_site(ctx, where, asked, as_json))
+
+
+def _pause(every: str) -> float:
+    from tidegate.model.errors import UsageError
+    from tidegate.spec.scalars import duration
+
+    try:
+        return duration(every)
+    except ValueError:
+        raise UsageError(f"--every {every} is no duration", hint="write 24h") from None
+
+
+async def _again(ctx: typer.Context, where: Where, asked: tuple[Who, float], as_json: bool, pause_s: float) -> int:
+    """Rehearse again and again. What stands in the way of one rehearsal is said, and the next one is tried in time."""
+    import asyncio
+
+    from tidegate.cli.output import Output
+    from tidegate.model.errors import TidegateError, UsageError
+
+    while True:
+        try:
+            await _on_site(ctx, where, asked, as_json)
+        except UsageError:
+            raise
+        except (TidegateError, TimeoutError) as error:
+            Output(as_json).message(f"no drill this time: {error}; the next in {pause_s:g} s")
+        await asyncio.sleep(pause_s)
 
 
 async def _on_site(ctx: typer.Context, where: Where, asked: tuple[Who, float], as_json: bool) -> int:
@@ -69,6 +104,7 @@ async def _rehearse(
     from tidegate.cli.reading import all_events
     from tidegate.cli.screen import Screen
     from tidegate.controller.drill import Until, rehearse
+    from tidegate.core.drill import told
     from tidegate.model.errors import ConflictError
 
     session, (who, step_s) = desk.session(site), asked
@@ -89,7 +125,10 @@ async def _rehearse(
     async def log() -> "Sequence[Event]":
         return [event for _, event in await all_events(desk.books.journal, desk.key, began)]
 
-    return await rehearse(state, ask, log)
+    rows = await rehearse(state, ask, log)
+    await desk.books.journal.append([told(desk.key, rows, site.ports.clock.now())])
+    await session.see_through(lambda _: True, lambda _: None, step_s)  # whoever decides tells it: we, if nobody else
+    return rows
 
 
 async def _steady(desk: "Desk") -> "AgentState":

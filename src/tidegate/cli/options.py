@@ -23,6 +23,10 @@ Timeout = Annotated[
 ]
 Reason = Annotated[str, typer.Option("--reason", "-r", help="Why, for the history.", metavar="TEXT")]
 By = Annotated[str, typer.Option("--by", help="Who asks; by default the user of this system.", metavar="NAME")]
+Label = Annotated[
+    list[str] | None,
+    typer.Option("--label", "-l", help="Only those that say this of themselves; repeatable.", metavar="NAME=VALUE"),
+]
 Agent = Annotated[
     str, typer.Argument(help="The agent, or AGENT.ENVIRONMENT; by default that of the spec.", metavar="[AGENT]")
 ]
@@ -48,6 +52,17 @@ class Who:
     def name(self) -> str:
         """The person; the system's user where nobody was named."""
         return self.by or system_user()
+
+
+def labels(given: list[str] | None) -> dict[str, str]:
+    """Labels of the command line. Raises UsageError."""
+    from tidegate.model.errors import UsageError
+
+    pairs = [text.partition("=") for text in given or ()]
+    for name, sign, _ in pairs:
+        if not name or not sign:
+            raise UsageError(f"--label {name} is no label", hint="write NAME=VALUE, as in --label region=north")
+    return {name: value for name, _, value in pairs}
 
 
 def system_user() -> str:

@@ -1,4 +1,4 @@
-"""promote, pause, resume, abort: a person's words to the rollout under way."""
+"""promote, pause, resume, abort, weight: a person's words to the rollout under way."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (promote, pause, resume, abort):
+    for command in (promote, pause, resume, abort, weight):
         app.command()(command)
 
 
@@ -93,6 +93,38 @@ def abort(
     from tidegate.model.intent import Abort
 
     say(ctx, Where(file, environment, agent), Abort(), Who(by, reason), timeout, as_json)
+
+
+def weight(
+    ctx: typer.Context,
+    percent: Annotated[int, typer.Argument(help="Percent of the requests.", min=0, max=100)],
+    agent: options.Agent = "",
+    file: options.File = None,
+    environment: options.Place = "",
+    reason: options.Reason = "",
+    by: options.By = "",
+    timeout: options.Timeout = None,
+    as_json: options.Json = False,
+) -> None:
+    """Send this share to the canary now, by hand.
+
+    In force once the instances for it are ready; the next set_weight goes on from there. Never up on bad evidence.
+    """
+    from tidegate.cli.asking import Asking, ask_short
+    from tidegate.cli.desk import open_desk, perform
+    from tidegate.cli.follow import Progress
+    from tidegate.cli.output import Output
+    from tidegate.model.intent import SetWeight
+
+    def done(progress: Progress) -> bool:
+        rollout = progress.state.active if progress.state is not None else None
+        return rollout is None or rollout.wish is None
+
+    async def work() -> int:
+        async with open_desk(ctx.obj, Where(file, environment, agent), Output(as_json)) as desk, desk.site() as site:
+            return await ask_short(desk, site, SetWeight(percent), Asking(Who(by, reason), timeout), done)
+
+    perform(work())
 
 
 def say(ctx: typer.Context, where: Where, action: "Action", who: Who, timeout: float | None, as_json: bool) -> None:

@@ -51,6 +51,9 @@ def serve(
         str, typer.Option("--log-format", help="logfmt or json.", metavar="FORMAT", envvar="TIDEGATE_LOG_FORMAT")
     ] = "logfmt",
     verbose: Annotated[bool, typer.Option("--verbose", help="Every operation and request, too.")] = False,
+    keep: Annotated[
+        int, typer.Option("--keep", help="Days to keep measurement blocks; 0: for ever.", min=0, metavar="DAYS")
+    ] = 0,
 ) -> None:
     """Decide for every agent of an environment, hear heartbeats and serve the API, until SIGTERM or Ctrl-C.
 
@@ -69,10 +72,10 @@ def serve(
     if listen != "off":
         door = check(Door(*parse_address(listen), certificate, key, open_door, plain, rate))
     log_to_stderr(verbose, log_format)
-    perform(_serve(ctx, Where(file, environment), door))
+    perform(_serve(ctx, Where(file, environment), door, keep))
 
 
-async def _serve(ctx: typer.Context, where: Where, door: "Door | None") -> int:
+async def _serve(ctx: typer.Context, where: Where, door: "Door | None", keep: int) -> int:
     import asyncio
     import logging
 
@@ -88,7 +91,8 @@ async def _serve(ctx: typer.Context, where: Where, door: "Door | None") -> int:
         site = await toolbox.site(books, place, folder)
         try:
             log.info("serving environment %s; the state is %s", place.name, toolbox.location())
-            await _together(_parts(toolbox, (books, site), (place, spec, door), stop), stop)
+            parts = _parts(toolbox, (books, site), (place, spec, door), stop)
+            await _together([*parts, *_trimming(site, keep, stop)], stop)
             log.info("stopped; agents and gateway go on")
         finally:
             await site.close()
@@ -111,11 +115,17 @@ def _parts(
     from tidegate.controller.standby import Standby
 
     (books, site), (place, spec, door) = opened, what
-    standby = Standby(site.ports, books.lease, f"serve-{socket.gethostname()}-{os.getpid()}")
+    standby = Standby(site.ports, books.lease_of(place.name), f"serve-{socket.gethostname()}-{os.getpid()}")
     if door is None:
         return [standby.run(stop)]
     serving = Serving(books, site, place, spec, lambda: standby.deciding)
     return [standby.run(stop), toolbox.api(serving, door).run(stop)]
+
+
+def _trimming(site: "Site", keep: int, stop: "asyncio.Event") -> "list[Coroutine[Any, Any, None]]":
+    from tidegate.controller.trimming import DAY_S, keep_trimmed
+
+    return [keep_trimmed(site.ports, keep * DAY_S, stop)] if keep else []
 
 
 async def _together(parts: "list[Coroutine[Any, Any, None]]", stop: "asyncio.Event") -> None:

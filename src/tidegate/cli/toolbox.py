@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from asyncio import Event
     from pathlib import Path
 
+    from tidegate.control.tokens import Tokens
     from tidegate.controller.loop import Ports
     from tidegate.controller.site import Books, Site
     from tidegate.model.door import Door
@@ -53,11 +54,23 @@ class Toolbox(Protocol):
     def location(self) -> str:
         """Where the state is, for a person."""
 
+    def agent_tokens(self) -> "Tokens":
+        """What agents authenticate with. Raises TokenKeyError."""
+
     async def books(self) -> "Books":
         """Open the state. Raises StoreError."""
 
     async def site(self, books: "Books", environment: "Environment", folder: "Path") -> "Site":
         """Open an environment; paths of secrets are relative to `folder`. Raises TidegateError."""
+
+    def backup_state(self, folder: "Path") -> "Path":
+        """Copy the state into a new folder; the copy's file. Raises StoreError, UsageError."""
+
+    def restore_state(self, folder: "Path") -> "Path | None":
+        """Put a backup in the state's place; where the former state lies. Raises ConflictError, StoreError."""
+
+    def fence_state(self) -> int:
+        """Raise the lease's epoch above everything that was before; the epoch."""
 
     def api(self, serving: "Serving", door: "Door") -> "Runs":
         """The HTTP API over what a process serves; it runs until told to stop. Raises UsageError when it begins."""

@@ -17,6 +17,7 @@ LONGEST_MESSAGE = 1000
 LONGEST_DETAIL = 2000
 MOST_METRICS = 200
 MOST_COMPLETED = 100
+MOST_ATTRIBUTES = 50
 MOST_SEQUENCE = 2**53
 MOST_REVISION = 2**31 - 1
 LONGEST_INTERVAL_S = 86400.0
@@ -54,7 +55,16 @@ def decode(body: bytes) -> Heartbeat:
         _text(plain, "message", LONGEST_MESSAGE),
         _metrics(plain.get("metrics")),
         tuple(_completed(plain.get("completed"))),
+        _attributes(plain.get("attributes")),
     )
+
+
+def decode_enrolment(body: bytes) -> str:
+    """The instance that wants a credential. Raises BadHeartbeatError."""
+    plain = _parse(body)
+    if not isinstance(plain, dict):
+        raise BadHeartbeatError("", "expected a JSON object")
+    return _name(plain, "instance")
 
 
 def _parse(body: bytes) -> Any:
@@ -169,6 +179,20 @@ def _metrics(plain: Any) -> dict[str, float]:
             raise BadHeartbeatError("metrics", "expected names of at most 200 characters, each with a finite number")
         metrics[_text({"name": name}, "name", LONGEST_NAME, "metrics.")] = value
     return metrics
+
+
+def _attributes(plain: Any) -> dict[str, str] | None:
+    """Where it runs and what it is, in OpenTelemetry's names (host.name ...), and labels of its own."""
+    if plain is None:
+        return None
+    if not isinstance(plain, dict) or len(plain) > MOST_ATTRIBUTES:
+        raise BadHeartbeatError("attributes", f"expected an object of at most {MOST_ATTRIBUTES} texts")
+    found = {}
+    for name, value in plain.items():
+        given = {"name": name, "value": value}
+        text = _text(given, "value", LONGEST_MESSAGE, "attributes.")
+        found[_text(given, "name", LONGEST_NAME, "attributes.")] = text
+    return found
 
 
 def _completed(plain: Any) -> Iterator[Completed]:

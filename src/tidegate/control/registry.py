@@ -1,11 +1,19 @@
-"""The registry of agents: the latest pulse of every instance in memory, saved in batches."""
+"""The registry of agents: the latest pulse of every instance in memory, saved in batches.
+
+Whatever way an agent reports, it ends here; what it says of itself beyond that is in the records.
+"""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
+from tidegate.control.asking import Orders
+from tidegate.control.attendance import Attendance, Missed
+from tidegate.control.records import Name, Records
 from tidegate.core import liveness
 from tidegate.model.errors import StoreError, TidegateError
-from tidegate.model.heartbeat import Ask, Heartbeat, Listening, Pulse, Reply
+from tidegate.model.heartbeat import Action, Ask, Heartbeat, Listening, Pulse, Reply
+from tidegate.model.record import AgentRecord
 from tidegate.model.release import AgentKey
 from tidegate.ports import Clock, Pulses
 
@@ -41,9 +49,12 @@ class TooManyError(TidegateError):
 class Registry:
     """Who reports. Not thread-safe: it lives in one event loop."""
 
-    def __init__(self, store: Pulses, clock: Clock) -> None:
+    def __init__(self, store: Pulses, clock: Clock, records: Records | None = None) -> None:
         self._store = store
         self._clock = clock
+        self.records = records if records is not None else Records()
+        self.orders: Orders | None = None
+        self.attendance = Attendance(self.records, self.pulse)
         self._pulses: dict[AgentKey, dict[str, Pulse]] = {}
         self._allowance: dict[tuple[AgentKey, str], tuple[float, float]] = {}
         self._unsaved: dict[tuple[AgentKey, str], Pulse] = {}
@@ -63,9 +74,19 @@ class Registry:
         pulse = liveness.beat(before, heartbeat, now)
         ours[heartbeat.instance] = pulse
         self._unsaved[heartbeat.key, heartbeat.instance] = pulse
+        if heartbeat.attributes is not None:
+            self._describe((heartbeat.key, heartbeat.instance), heartbeat.attributes)
+        self.attendance.heard(before, pulse)
         unknown = before is None and heartbeat.sequence > 1
         interval = min(max(heartbeat.interval_s, SHORTEST_INTERVAL_S), LONGEST_INTERVAL_S)
-        return Reply(interval, (Ask.REPORT_STATE if unknown else Ask.CONTINUE,), now)
+        asked = () if self.orders is None else self.orders.asked(heartbeat, pulse)
+        return Reply(interval, (Action(Ask.REPORT_STATE if unknown else Ask.CONTINUE), *asked), now)
+
+    def _describe(self, name: Name, attributes: Mapping[str, str]) -> None:
+        """What a JSON heartbeat says of its place."""
+        known = self.records.get(name)
+        if known is None or known.attributes != attributes:
+            self.records.put(replace(known or AgentRecord(*name), attributes=attributes))
 
     def _spend(self, heartbeat: Heartbeat, now: float) -> None:
         """One heartbeat of the instance's allowance (a token bucket)."""
@@ -77,6 +98,26 @@ class Registry:
             raise TooManyError(f"{heartbeat.instance} sends more than {PER_SECOND:g} heartbeats a second", 1.0)
         self._allowance[name] = (left - 1, now)
 
+    def now(self) -> float:
+        """Unix seconds, by the clock that everything here is measured with."""
+        return self._clock.now()
+
+    def forget_instance(self, name: Name) -> None:
+        """It goes by another name now."""
+        self._pulses.get(name[0], {}).pop(name[1], None)
+        self._unsaved.pop(name, None)
+        self._allowance.pop(name, None)
+        self.attendance.forget(name)
+        self.records.drop(name)
+
+    def pulse(self, name: Name) -> Pulse | None:
+        """What is known of one instance."""
+        return self._pulses.get(name[0], {}).get(name[1])
+
+    def pulses(self, key: AgentKey | None) -> Iterable[Pulse]:
+        """What is known of every instance of an agent in an environment, or of all."""
+        return self.pulses_of(key).values() if key else (p for each in self._pulses.values() for p in each.values())
+
     def pulses_of(self, key: AgentKey) -> Mapping[str, Pulse]:
         """What is known of each instance that ever reported, by its name."""
         return self._pulses.get(key, {})
@@ -86,6 +127,15 @@ class Registry:
         now = self._clock.now()
         self._look(now)
         return Listening(self._since, now)
+
+    def look(self) -> list[Missed]:
+        """Those that have been silent for too long since the last look."""
+        return self.attendance.look(self.listening())
+
+    def deafened(self) -> None:
+        """Some were turned away unheard: silence counts from now."""
+        if self._since is not None:
+            self._since = self._clock.now()
 
     def open(self) -> None:
         """From now on agents can reach us."""
@@ -110,12 +160,15 @@ class Registry:
             known = ours.get(pulse.instance)
             if known is None or known.last_at < pulse.last_at:
                 ours[pulse.instance] = pulse
+                self.attendance.expect(pulse)
+        await self.records.load()
 
     async def save(self) -> None:
         """Keep what was heard since the last time; what cannot be kept now is tried again with the next batch."""
         batch, self._unsaved = self._unsaved, {}
         try:
             await self._store.save_pulses(list(batch.values()), self.listening())
+            await self.records.save()
             self._told = ""
         except StoreError as error:
             self._unsaved = batch | self._unsaved
@@ -130,4 +183,6 @@ class Registry:
             for name in [name for name, pulse in ours.items() if pulse.last_at < before]:
                 del ours[name]
                 self._allowance.pop((key, name), None)
+                self.attendance.forget((key, name))
+                self.records.drop((key, name))
         await self._store.forget_pulses(before)

@@ -42,6 +42,7 @@ class Controller:
         self._loops: dict[AgentKey, AgentLoop | FleetLoop] = {}
         self._beginning: set[AgentKey] = set()
         self._stop = asyncio.Event()
+        self._asked = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._teller = _teller(ports)
         self._silent: dict[AgentKey, str] = {}
@@ -111,6 +112,10 @@ class Controller:
         loop = self._loops.get(key)
         return loop is not None and loop.state is not None and loop.state.active is not None
 
+    def look(self) -> None:
+        """Somebody in this process asked something: hear it now, and not when it is looked for next."""
+        self._asked.set()
+
     def _with_hosts(self, key: AgentKey) -> list[AgentKey]:
         return [one for one in self._loops if key in (one, one.fleet)]
 
@@ -150,7 +155,9 @@ class Controller:
                 for key in asked:
                     self._wake(key)
                 await self._look_for_deliveries()
-            await asyncio.sleep(LOOK_S)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), LOOK_S)
+            self._asked.clear()
 
     async def _look_for_deliveries(self) -> None:
         """Every delivery that is not over has a loop of its own."""
@@ -277,7 +284,7 @@ def _teller(ports: Ports) -> Teller | None:
     if ports.outbox is None or ports.notifier is None:
         return None
     fleets = ports.places.fleets if ports.places is not None else None
-    return Teller(Books(ports.store, ports.journal, ports.outbox, ports.clock, fleets), ports.notifier)
+    return Teller(Books(ports.store, ports.journal, ports.outbox, ports.clock, fleets, ports.audit), ports.notifier)
 
 
 async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:

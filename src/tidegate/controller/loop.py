@@ -15,6 +15,7 @@ from tidegate.controller.hearing import Hearing
 from tidegate.controller.lease import Lease
 from tidegate.controller.logwatch import LogWatch
 from tidegate.controller.metering import NOTHING, Metering
+from tidegate.controller.planning import OnInstances, found_here, plan
 from tidegate.controller.sampler import Sampler
 from tidegate.core import cleanup, monitor
 from tidegate.core.rollout import decide
@@ -27,14 +28,15 @@ from tidegate.model.observation import Block, InstanceState, Observation, Observ
 from tidegate.model.operation import (
     GatewayOperation,
     Operation,
-    PlatformOperation,
     StartGateway,
-    TaskOperation,
     describe,
 )
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
+from tidegate.model.spec import InPlace
+from tidegate.model.standing import PausedAll
 from tidegate.ports import (
+    Audit,
     Clock,
     Fleets,
     Gateway,
@@ -84,6 +86,7 @@ class Ports:
     tasks: Tasks | None = None
     sources: OpenSource | None = None
     places: Places | None = None
+    audit: Audit | None = None
     pipeline: Pipeline | None = None
 
 
@@ -116,6 +119,7 @@ class AgentLoop:
         self._desired = Desired(key)
         self._hearing = Hearing(ports.heartbeats)
         self._logs = LogWatch(ports.platform)
+        self._history: tuple[str, tuple[Block, ...]] = ("", ())
         self._told: dict[str, str] = {}
         self._nudged = asyncio.Event()
         self._news = asyncio.Event()
@@ -126,11 +130,12 @@ class AgentLoop:
     async def turn(self) -> Turn:
         """One turn. Raises LeaseLostError; a store that cannot be written shows in `saved`."""
         state = self._state or await self._ports.store.load(self.key) or AgentState(self.key)
-        intents = await self._ports.store.pending(self.key)
-        observed = await self.observe()
+        intents, observed, paused = await asyncio.gather(
+            self._ports.store.pending(self.key), self.observe(), self._paused()
+        )
         blocks = self.sampler.fresh()
         past = await self._remembered(state, blocks)
-        facts = Facts(self._ports.clock.now(), observed, blocks, intents, self._executor.failures(), past)
+        facts = Facts(self._ports.clock.now(), observed, blocks, intents, self._executor.failures(), past, paused)
         facts = await self._surroundings(state, facts)
         decision = decide(state, facts)
         if not set(decision.desired.images) <= set(self._desired.images):
@@ -138,10 +143,8 @@ class AgentLoop:
             self._desired = decision.desired
             observed = await self.observe()
             decision = decide(state, replace(facts, now=self._ports.clock.now(), observation=observed))
-        traffic = self._ports.gateway.plan(decision.desired, observed)
-        instances: tuple[PlatformOperation | TaskOperation, ...] = self._ports.platform.plan(decision.desired, observed)
-        if self._ports.tasks is not None:
-            instances += self._ports.tasks.plan(decision.desired, observed)
+        ports = self._ports
+        traffic, instances = plan(decision, observed, ports.gateway, ports.platform, ports.tasks)
         if traffic or instances or decision.state.retiring:
             self.settled = False  # before it is saved: who reads the new state must not take us for done
         saved = await self._persist(state, decision, blocks)
@@ -154,22 +157,28 @@ class AgentLoop:
             await self._tell(done)
         else:
             done = await self._rescue(state, decision, traffic)
-        plan = (*traffic, *instances)
+        operations = (*traffic, *instances)
         before = self.settled
-        self.settled = saved and not decision.state.draining(facts.now) and self._executor.hopeless(plan)
-        if plan or self.settled != before:
+        self.settled = saved and not decision.state.draining(facts.now) and self._executor.hopeless(operations)
+        if operations or self.settled != before:
             self._news.set()
-        return Turn(decision, plan, tuple(done), saved)
+        return Turn(decision, operations, tuple(done), saved)
 
     async def _remembered(self, state: AgentState, fresh: tuple[Block, ...]) -> tuple[Block, ...]:
         """What was measured before the rollout, until its analysis has begun: how stable is when nothing is wrong."""
         rollout = state.active
-        if (
-            rollout is None
-            or rollout.evidence
-            or rollout.streams
-            or rollout.phase not in (Phase.PREPARING, Phase.STARTING)
-        ):
+        if rollout is None:
+            return ()
+        if isinstance(rollout.strategy, InPlace):  # nothing runs beside it: its control is the past, to the end
+            if self._history[0] != rollout.id:
+                await self.sampler.save()
+                before = await self._ports.journal.blocks(self.key, rollout.started_at - PAST_S, rollout.started_at)
+                self._history = (rollout.id, tuple(before))
+            return self._history[1]
+        if rollout.phase not in (Phase.PREPARING, Phase.STARTING):
+            return ()
+        compares = rollout.analysis.sequential is not None or rollout.analysis.streams
+        if not compares or rollout.evidence or rollout.streams:  # thresholds look at nothing that was before
             return ()
         await self.sampler.save()
         until = fresh[0].at - 1e-6 if fresh else self._ports.clock.now()
@@ -177,13 +186,15 @@ class AgentLoop:
 
     async def _surroundings(self, state: AgentState, facts: Facts) -> Facts:
         """What a decision looks at only now and then."""
-        switches = self._ports.switches
         return replace(
             facts,
-            paused=await switches.paused() if switches is not None and (state.active or facts.intents) else None,
             logs=await self._count_logs(state, facts.observation),
             needed_images=await self._needed_elsewhere() if cleanup.surplus(state) or state.cleaning else None,
+            found=await found_here(state, self._ports.platform) if facts.observation.reachable else None,
         )
+
+    async def _paused(self) -> PausedAll | None:
+        return await self._ports.switches.paused() if self._ports.switches is not None else None
 
     async def _count_logs(self, state: AgentState, observed: Observation) -> LogCount | None:
         if state.stable is None or not monitor.under_way(state):
@@ -216,9 +227,7 @@ class AgentLoop:
         except TidegateError as error:
             return error
 
-    async def _act(
-        self, traffic: tuple[GatewayOperation, ...], instances: tuple[PlatformOperation | TaskOperation, ...]
-    ) -> list[Done]:
+    async def _act(self, traffic: tuple[GatewayOperation, ...], instances: OnInstances) -> list[Done]:
         """Traffic first. Where the gateway has yet to be started there is no traffic, and instances do not wait."""
         if any(isinstance(operation, StartGateway) for operation in traffic):
             both = await asyncio.gather(self._executor.traffic(traffic), self._executor.instances(instances))

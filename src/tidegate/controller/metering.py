@@ -150,7 +150,7 @@ class Metering:
             now = self._clock.now()
             if meter.reading is not None:
                 meter.expose(self._subject, now - meter.at)
-            meter.reading, meter.error, meter.at = _exposed(_finite(reading), meter), "", now
+            meter.reading, meter.error, meter.at = _exposed(_finite(reading, meter.counted), meter), "", now
 
 
 @dataclass
@@ -164,6 +164,11 @@ class _Meter:
     error: str = ""
     task: asyncio.Task[None] | None = None
     instance_seconds: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def counted(self) -> frozenset[str]:
+        """The metrics whose numbers are counts."""
+        return frozenset(one.metric for one in self.questions if one.form in (Form.COUNT, Form.HISTOGRAM))
 
     def expose(self, subject: Subject, seconds: float) -> None:
         """These seconds more, in which each revision's instances could have had events."""
@@ -192,6 +197,10 @@ def questions(analysis: Analysis) -> list[tuple[Origin | str, list[Question]]]:
         if stream.source != GATEWAY:
             question = Question(stream.name, stream.query, stream.interval_s, stream.form, stream.per)
             asked.setdefault(stream.source, []).append(question)
+    for _, one in analysis.judges.asked():
+        known = {(question.metric, question.query) for question in asked.get(one.source, ())}
+        if one.source != GATEWAY and (one.name, one.query) not in known:
+            asked.setdefault(one.source, []).append(Question(one.name, one.query, one.interval_s))
     return [(declared.get(name) or name, its) for name, its in asked.items()]
 
 
@@ -199,6 +208,8 @@ def _subject(state: AgentState, rollout: Rollout, observed: Observation) -> Subj
     revisions = [rollout.candidate.runs_as]
     if state.stable is not None and state.stable.runs_as not in revisions:
         revisions.append(state.stable.runs_as)
+    if rollout.baseline is not None:
+        revisions.append(rollout.baseline.runs_as)
     instances = tuple(one for one in observed.instances if one.revision in revisions)
     workload = rollout.candidate.workload
     ports = [route.target for route in workload.routes]
@@ -213,10 +224,20 @@ def _exposed(reading: Reading, meter: _Meter) -> Reading:
     return Reading({**reading.values, **{name: dict(meter.instance_seconds) for name in without}}, reading.failed)
 
 
-def _finite(reading: Reading) -> Reading:
-    """Without what is not a number: that is no data."""
+def _finite(reading: Reading, counted: frozenset[str]) -> Reading:
+    """Without what is not a number: that is no data. Values that are no counts are rounded, so that a day of them stays
+    small; the engine and replay see the same."""
     values = {
-        metric: {revision: value for revision, value in known.items() if not math.isnan(value)}
+        metric: {
+            revision: value if metric.partition("/")[0] in counted else rounded(value)
+            for revision, value in known.items()
+            if not math.isnan(value)
+        }
         for metric, known in reading.values.items()
     }
     return Reading(values, reading.failed)
+
+
+def rounded(value: float) -> float:
+    """To four significant digits: less than what measuring a second later changes."""
+    return float(f"{value:.4g}")

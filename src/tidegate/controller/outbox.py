@@ -6,9 +6,9 @@ is tried again with a growing pause until the receiver's deadline is over; then 
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.model.errors import NoticeError, StoreError, TidegateError
 from tidegate.model.event import Event, EventKind
@@ -16,7 +16,7 @@ from tidegate.model.fleet import FleetState
 from tidegate.model.policy import Endpoint
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState
-from tidegate.ports import Clock, Fleets, Journal, Notifier, Outbox, Store
+from tidegate.ports import Audit, Clock, Fleets, Journal, Notifier, Outbox, Store
 
 LOOK_S = 1.0
 FIRST_PAUSE_S = 1.0
@@ -35,6 +35,7 @@ class Books:
     outbox: Outbox
     clock: Clock
     fleets: Fleets | None = None
+    audit: Audit | None = None
 
 
 class Teller:
@@ -62,8 +63,9 @@ class Teller:
 
     async def look(self) -> None:
         """Wake the couriers of every agent that something happened to; of all of them the first time."""
-        ours = set(await self._books.store.keys())
-        for key in await self._changed():
+        changed = await self._changed()
+        ours = set(await self._books.store.keys()) if changed else ()
+        for key in changed:
             if key not in ours:
                 continue
             state = await self._state(key)
@@ -76,7 +78,7 @@ class Teller:
         fleet = await fleets.load_fleet(key) if fleets is not None and not key.host else None
         return fleet or await self._books.store.load(key)
 
-    async def _changed(self) -> Iterable[AgentKey]:
+    async def _changed(self) -> Collection[AgentKey]:
         if self._seen is None:
             self._seen = 0
             while batch := await self._books.journal.events(None, after=self._seen):
@@ -147,14 +149,20 @@ class Courier:
         while batch := await self._books.journal.events(self._key, after=position, limit=BATCH):
             for sequence, event in batch:
                 if self._concerns(event):
-                    await self._tell(sequence, event)
+                    await self._tell(sequence, await self._witnessed(event))
                     await self._books.outbox.advance(self._name, sequence)
             position = batch[-1][0]
             await self._books.outbox.advance(self._name, position)
 
+    async def _witnessed(self, event: Event) -> Event:
+        """With the audit log's head: once it is out, nobody who owns the database can rewrite what came before it."""
+        if self._books.audit is None:
+            return event
+        return replace(event, data={**event.data, "audit_head": str(await self._books.audit.head())})
+
     def _concerns(self, event: Event) -> bool:
         wanted = self.endpoint.on
-        known = event.kind is EventKind.NOTICE and event.at >= self._since
+        known = event.kind is EventKind.NOTICE and event.at >= self._since and not event.data.get("drill")
         return known and (not wanted or str(event.data.get("end")) in wanted)
 
     async def _tell(self, sequence: int, event: Event) -> None:

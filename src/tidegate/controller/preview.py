@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from tidegate.controller.loop import Ports
+from tidegate.controller.planning import found_here, plan
 from tidegate.core.rollout import decide
 from tidegate.model.decision import Decision, Facts
 from tidegate.model.intent import Intent
@@ -33,7 +34,8 @@ class Preview:
 async def preview(key: AgentKey, ports: Ports, intents: tuple[Intent, ...] = (), probes_s: float = 0.0) -> Preview:
     """One dry turn, as if these intents were asked too. Waits at most `probes_s` for probes that have not answered."""
     state = await ports.store.load(key) or AgentState(key)
-    away = Facts(ports.clock.now(), Observation(ports.clock.now(), reachable=False), intents=intents)
+    found = await found_here(state, ports.platform)
+    away = Facts(ports.clock.now(), Observation(ports.clock.now(), reachable=False), intents=intents, found=found or ())
     wanted = decide(state, away).desired
     end = asyncio.get_running_loop().time() + probes_s
     while True:
@@ -43,9 +45,9 @@ async def preview(key: AgentKey, ports: Ports, intents: tuple[Intent, ...] = (),
             break
         await asyncio.sleep(ASK_AGAIN_S)
     paused = await ports.switches.paused() if ports.switches is not None else None
-    decision = decide(state, Facts(ports.clock.now(), observed, intents=intents, paused=paused))
-    plan = (*ports.gateway.plan(decision.desired, observed), *ports.platform.plan(decision.desired, observed))
-    return Preview(state, observed, decision, plan)
+    decision = decide(state, Facts(ports.clock.now(), observed, intents=intents, paused=paused, found=found))
+    traffic, instances = plan(decision, observed, ports.gateway, ports.platform)
+    return Preview(state, observed, decision, (*traffic, *instances))
 
 
 def _asked(observed: Observation, state: AgentState) -> bool:

@@ -56,11 +56,14 @@ class Session:
     _seen: int = 0
     _state: AgentState | None = None
     _read_at: float = -math.inf
+    _deciding: "_Deciding | None" = None
 
     async def ask(self, action: Action, by: str, reason: str = "") -> Intent:
         """Write an intent for whoever decides."""
         intent = Intent(uuid.uuid4().hex, self.key, action, by, self.ports.clock.now(), reason)
         await self.ports.store.submit(intent)
+        if self._deciding is not None:
+            self._deciding.look()
         return intent
 
     async def skip_history(self) -> None:
@@ -72,7 +75,7 @@ class Session:
         self, until: Callable[[AgentState | None], bool], watch: Watcher, timeout_s: float | None = None
     ) -> AgentState | None:
         """Run (or watch) until the condition holds. Raises TimeoutError after `timeout_s`."""
-        deciding = _Deciding(self.key)
+        deciding = self._deciding = _Deciding(self.key)
         next_try = lively = 0.0
         try:
             async with asyncio.timeout(timeout_s):
@@ -137,6 +140,11 @@ class _Deciding:
             self._stop = asyncio.Event()
             self._controller = Controller(session.ports, lease)
             self._task = asyncio.create_task(self._controller.run(self._stop))
+
+    def look(self) -> None:
+        """Have our controller hear what was just asked."""
+        if self._controller is not None:
+            self._controller.look()
 
     async def news(self, seconds: float) -> bool:
         """Wait until our controller saved or did something, at most these seconds; whether it did."""

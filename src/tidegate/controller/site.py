@@ -13,11 +13,13 @@ from tidegate.model.release import AgentKey, Image
 from tidegate.model.workload import Workload
 from tidegate.ports import (
     Access,
+    AgentRecords,
     Audit,
     Deliveries,
     Fleets,
     Journal,
     LeaseStore,
+    OrderBook,
     Outbox,
     Pulses,
     SourceControl,
@@ -37,13 +39,20 @@ class Books(Protocol):
     def journal(self) -> Journal:
         """Events, releases, revisions."""
 
-    @property
-    def lease(self) -> LeaseStore:
-        """Who decides."""
+    def lease_of(self, environment: str) -> LeaseStore:
+        """Who decides in an environment."""
 
     @property
     def pulses(self) -> Pulses:
         """What agents reported."""
+
+    @property
+    def records(self) -> AgentRecords:
+        """What agents say of themselves."""
+
+    @property
+    def orders(self) -> OrderBook:
+        """What agents are asked to do."""
 
     @property
     def switches(self) -> Switches:
@@ -68,6 +77,9 @@ class Books(Protocol):
     @property
     def access(self) -> Access:
         """Tokens of the API."""
+
+    async def compact(self) -> bool:
+        """Give the room of what was forgotten back to the disk; False where that is not possible now."""
 
     async def close(self) -> None:
         """Let go of it."""
@@ -131,6 +143,9 @@ class Site(Protocol):
 
     async def forget_network(self) -> None:
         """Remove the network of the agents, unless somebody still uses it."""
+
+    async def owner(self, container: str) -> AgentKey | None:
+        """Whose instance a container is by its labels; None where it is none of ours. Raises NotFoundError."""
 
     async def takeover(self, container: str, key: AgentKey) -> Takeover:
         """Look at a container that Tidegate did not start. Raises NotFoundError, ConflictError, UsageError."""

@@ -74,7 +74,7 @@ class Standby:
                     await task
 
     async def _tell(self) -> None:
-        """Every event from now on, a line each."""
+        """Every event of this environment from now on, a line each."""
         seen: int | None = None
         while True:
             with suppress(StoreError):
@@ -85,7 +85,10 @@ class Standby:
         after = seen or 0
         while batch := await self._ports.journal.events(None, after=after):
             after = batch[-1][0]
+            ours = set(await self._ports.store.keys())
             for _, event in batch if seen is not None else ():
+                if event.key not in ours:  # another environment's: its own controller tells it
+                    continue
                 about = {"agent": str(event.key), "kind": event.kind.value, "revision": event.revision}
                 level = LEVELS.get(event.kind, logging.INFO)
                 log.log(level, "%s", event.because.split("\n", 1)[0], extra={"fields": about})

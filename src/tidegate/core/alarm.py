@@ -51,9 +51,9 @@ def turn_back(view: View, fault: str) -> Move | None:
     rollout = view.rollout
     serving = rollout.weight > 0
     if serving and view.first:
-        return pause(view, f"{fault}; there is no earlier revision to go back to")
+        return pause(view, faults.remarked(fault, "there is no earlier revision to go back to"))
     if serving and rollout.candidate.undo_of is not None:
-        return pause(view, f"{fault}; a rollback is not rolled back")
+        return pause(view, faults.remarked(fault, "a rollback is not rolled back"))
     return Move(Phase.REVERTING, fault, fault=fault, weight=strategies.retreat(view))
 
 

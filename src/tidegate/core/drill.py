@@ -10,11 +10,19 @@ from dataclasses import dataclass, replace
 from tidegate.model.event import Event, EventKind
 from tidegate.model.intent import Deploy
 from tidegate.model.monitor import Grade
+from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase, Rollout
 from tidegate.model.spec import Analysis, Canary
 
+REASON = "drill"
+"""Why its rollouts are asked for: their ends are the drill's own, and nobody is woken by them."""
+
+PASSED, FAILED = "drill_passed", "drill_failed"
+"""The ends of a drill, as notices have them."""
+
 MARK = "TIDEGATE_DRILL"
 BAKE_S = 5.0
+NOT_SEEN = "not seen in time"
 NO_PROGRAM = "/tidegate-drill-no-such-program"
 
 
@@ -84,6 +92,17 @@ def of_undo(rollout: Rollout, events: Sequence[Event], limit_s: float) -> tuple[
         DrillRow("undo: traffic switched", at, limit_s, at is not None and at <= limit_s),
         DrillRow("undo: done", end, None, done, rollout.because.partition("\n")[0]),
     )
+
+
+def told(key: AgentKey, rows: Sequence[DrillRow], now: float) -> Event:
+    """The notice of a drill's end, kept in the log."""
+    bad = [row for row in rows if not row.good]
+    slowest = max((row for row in rows if row.measured_s is not None), key=lambda row: row.measured_s or 0.0)
+    if bad:
+        text = f"Drill failed: {key}: {'; '.join(f'{row.what}: {row.because or NOT_SEEN}' for row in bad)}."
+    else:
+        text = f"Drill passed: {key} went back and was undone; slowest: {slowest.what}, {slowest.measured_s:.1f} s."
+    return Event(now, key, EventKind.NOTICE, text, None, {"end": FAILED if bad else PASSED})
 
 
 def settled(state: AgentState, revision: int) -> bool:

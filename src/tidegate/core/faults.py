@@ -62,8 +62,14 @@ def _heartbeat_fault(instance: ObservedInstance, configured_s: float) -> str:
 def unready_fault(instances: Sequence[ObservedInstance]) -> str:
     """Why a candidate that was ready once no longer is; empty unless every instance's probe fails."""
     if instances and all(i.ready is False for i in instances):
-        return with_log(f"{instances[0].name} is no longer ready: {instances[0].probe_detail}", instances[0])
+        return with_log(f"{instances[0].name} is no longer ready: {_unready(instances[0])}", instances[0])
     return ""
+
+
+def _unready(instance: ObservedInstance) -> str:
+    if instance.probe_detail or instance.exit_code is None:
+        return instance.probe_detail or f"it is {instance.state}"
+    return f"it exited with {instance.exit_code} and is {instance.state}"
 
 
 def fatal_line(rollout: Rollout, instances: Sequence[ObservedInstance]) -> str:
@@ -82,4 +88,10 @@ def fatal_line(rollout: Rollout, instances: Sequence[ObservedInstance]) -> str:
 def with_log(fault: str, instance: ObservedInstance) -> str:
     """The fault with the instance's last log lines below it."""
     lines = instance.last_log[-LOG_LINES:]
-    return "\n".join((f"{fault}; its last log lines:", *(f"    {line}" for line in lines))) if lines else fault
+    return "\n".join((fault, *(f"    {line}" for line in lines)))
+
+
+def remarked(fault: str, remark: str) -> str:
+    """The fault's own sentence with something added, its log lines below as they were."""
+    sentence, newline, lines = fault.partition("\n")
+    return f"{sentence}; {remark}{newline}{lines}"

@@ -72,6 +72,13 @@ def deadline(interval_s: float, configured_s: float = 0.0) -> float:
     return configured_s or max(MISSED * interval_s, SHORTEST_DEADLINE_S)
 
 
+def overdue_at(pulse: Pulse, listening: Listening) -> float | None:
+    """When its silence becomes too long (unix seconds); None while nobody listens, or when it stopped on purpose."""
+    if listening.since is None or pulse.status is AgentStatus.STOPPING:
+        return None
+    return max(pulse.last_at, listening.since) + deadline(pulse.interval_s)
+
+
 def health(pulse: Pulse | None, listening: Listening, configured_s: float = 0.0) -> AgentHealth:
     """What the heartbeats say about an instance as of `listening.at`."""
     if pulse is None:
@@ -93,7 +100,7 @@ def heard(pulse: Pulse, listening: Listening) -> ObservedHeartbeat | None:
     silence = age(pulse, listening)
     if silence is None:
         return None
-    return ObservedHeartbeat(pulse.last_at, silence, pulse.interval_s, pulse.status, pulse.message)
+    return ObservedHeartbeat(pulse.last_at, silence, pulse.interval_s, pulse.status, pulse.message, pulse.version)
 
 
 def silent(heartbeat: ObservedHeartbeat, configured_s: float = 0.0) -> bool:

@@ -1,5 +1,6 @@
 """The notice that a team gets at every end, the good one too."""
 
+from tidegate.core import drill
 from tidegate.model.event import Datum, Event, EventKind
 from tidegate.model.fleet import FleetRollout, FleetState
 from tidegate.model.rollout import AgentState, Phase, Rollout
@@ -36,6 +37,7 @@ def data(state: AgentState | FleetState, rollout: Rollout | FleetRollout, now: f
         "undo_of": rollout.candidate.undo_of,
         "former": _former(state, rollout),
         "took_s": round(now - rollout.started_at, 3),
+        "drill": rollout.candidate.reason == drill.REASON,
     }
 
 

@@ -9,9 +9,12 @@ from tidegate.core.moves import Move, Note, note, shift, weight_event
 from tidegate.core.strategies import Advance, Done, Progress, Stay, Wait
 from tidegate.core.view import View
 from tidegate.model.observation import ImageState
-from tidegate.model.rollout import Hold, PauseKind, Phase
-from tidegate.model.spec import InPlace, Undecidable
+from tidegate.model.rollout import Hold, PauseKind, Phase, Wish
+from tidegate.model.spec import InPlace, Mode, Undecidable
 from tidegate.model.verdict import Outcome
+
+MOST_RAISED = 50
+"""Percent that a canary gets at most because the traffic does not suffice for a proof."""
 
 
 def _preparing(view: View) -> Move | Note:
@@ -56,7 +59,7 @@ def late(view: View, deadline_s: float) -> Move | None:
         fault = f"instances were not created within {deadline_s:g} s"
     else:
         fault = faults.with_log(
-            f"{unready.name} was not ready within {deadline_s:g} s ({unready.probe_detail})", unready
+            f"{unready.name} was not ready within {deadline_s:g} s ({unready.probe_detail or unready.state})", unready
         )
     return turn_back(view, fault)
 
@@ -65,6 +68,8 @@ def _progressing(view: View) -> Move | Note:
     rollout = view.rollout
     if by_hand := _by_hand(view):
         return by_hand
+    if unapplied := _unapplied(view):
+        return unapplied
     answer = strategies.progress(view)
     if blind := _blind(view, answer):
         return blind
@@ -79,8 +84,21 @@ def _progressing(view: View) -> Move | Note:
             return _prove(view, because) if needs_proof else Move(Phase.PROMOTING, because)
         case Advance(because, weight) if weight != rollout.weight:
             return shift(view, weight, because)
+        case Advance(because) if not strategies.watched(view):
+            after = replace(rollout, cursor=rollout.cursor + 1, cursor_since=view.now, because=because)
+            begins = strategies.watched(replace(view, rollout=after))
+            return Note(analysis.restarted(after, view.now) if begins else after)
         case Advance(because):
             return Note(replace(rollout, cursor=rollout.cursor + 1, cursor_since=view.now, because=because))
+
+
+def _unapplied(view: View) -> Move | None:
+    """The gateway refuses what it is told again and again (a port that somebody else holds, say): a person's matter."""
+    deadline_s, refused = view.rollout.rollback.switch_deadline_s, view.facts.failures.get("gateway", "")
+    if not refused or view.on_step <= deadline_s:
+        return None
+    because = f"the gateway did not apply {view.rollout.weight} % within {deadline_s:g} s: {refused}"
+    return Move(Phase.PAUSED, because, hold=Hold(PauseKind.ANALYSIS, Phase.PROGRESSING, because))
 
 
 def _blind(view: View, answer: Progress) -> Move | None:
@@ -102,11 +120,14 @@ def _prove(view: View, because: str) -> Move | Note:
     """Before 100 %: proof that the candidate is good enough, or a person's word; waited for as long as was allowed."""
     rollout, rules = view.rollout, view.rollout.analysis.rules
     sure, why = analysis.proven(rollout)
-    if sure or rollout.approved_by:
+    if sure or rollout.approved_by or rollout.analysis.mode is Mode.OBSERVE:
         return Move(Phase.PROMOTING, f"{because}; {why}" if why else because)
+    decidable, outlook = analysis.outlook(rollout, rules.within_s, rollout.weight)
     if view.on_step < rules.within_s:
-        return note(view, why)
-    outlook = analysis.outlook(rollout, rules.within_s)
+        if rules.undecidable is Undecidable.RAISE and not decidable and 0 < rollout.weight < MOST_RAISED:
+            weight = analysis.enough(rollout, rules.within_s, MOST_RAISED)
+            return Note(replace(rollout, wish=Wish(weight, "undecidable: raise", outlook), because=outlook))
+        return note(view, why if decidable else f"{why}; {outlook}")
     undecided = f"undecided after {rules.within_s:g} s: {why}" + (f"; {outlook}" if outlook else "")
     if rules.undecidable is Undecidable.PROCEED:
         return Move(Phase.PROMOTING, undecided)
@@ -119,7 +140,7 @@ def _by_hand(view: View) -> Note | None:
     if wish is None:
         return None
     rises = wish.weight > rollout.weight
-    if rises and rollout.verdict is not None and rollout.verdict.outcome is Outcome.FAIL:
+    if rises and rollout.failing and rollout.verdict is not None:
         return Note(replace(rollout, wish=None, because=f"not raised to {wish.weight} %: {rollout.verdict.because}"))
     barred = gates.barrier(rollout, view.facts, wish.weight) if rises else ""
     if barred:

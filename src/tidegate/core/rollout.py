@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from tidegate.core import (
     analysis,
+    baseline,
     cleanup,
     gates,
     healing,
@@ -21,12 +22,15 @@ from tidegate.core import (
     monitor,
     notices,
     quarantine,
+    recovery,
     setback,
     shape,
     silence,
+    strategies,
     tasks,
 )
 from tidegate.core.alarm import UNPROVEN, alarm
+from tidegate.core.analysis import history
 from tidegate.core.changes import changed
 from tidegate.core.moves import Move, Note, weight_event
 from tidegate.core.phases import PHASES
@@ -36,13 +40,18 @@ from tidegate.model.decision import Decision, Facts
 from tidegate.model.event import Event, EventKind
 from tidegate.model.intent import Answer
 from tidegate.model.rollout import AgentState, PauseKind, Phase, Retiring, Rollout
+from tidegate.model.spec import InPlace
 
 MOST_MOVES = 64
 
 
 def decide(state: AgentState, facts: Facts) -> Decision:
     """The only decision function. Pure: the same state and facts always give the same decision."""
-    state, answers, events = intents.apply(setback.brought_to(state, facts.now), facts)
+    if facts.found is None and recovery.is_blank(state):
+        return _hold(state, facts, (), ())  # what is asked waits: it may be about what runs here already
+    state, recovered = recovery.take_over(setback.brought_to(state, facts.now), facts)
+    state, answers, events = intents.apply(state, facts)
+    events = (*recovered, *events)
     if not facts.observation.reachable:
         return _hold(state, facts, answers, events)
     state, back = _reachable_again(state, facts)
@@ -94,8 +103,12 @@ def _listen(state: AgentState, facts: Facts) -> AgentState:
     rollout = state.active
     if rollout is None or rollout.fast or rollout.phase in (*UNPROVEN, Phase.REVERTING):
         return state
-    stable = state.stable.runs_as if state.stable else None
-    rollout = analysis.take(rollout, facts.blocks, stable) if facts.blocks else rollout
+    if not strategies.watched(View(state, rollout, facts)):
+        return state
+    blocks = facts.blocks
+    if isinstance(rollout.strategy, InPlace) and state.stable is not None:
+        blocks = history.beside(blocks, facts.past, state.stable.runs_as, rollout.watched_since)
+    rollout = analysis.take(rollout, blocks, baseline.control(state, rollout)) if blocks else rollout
     instances = len(facts.observation.of_revision(rollout.candidate.runs_as))
     verdict = analysis.judge(rollout, instances, facts.now, bool(facts.blocks))
     return changed(state, rollout=changed(rollout, verdict=verdict))
@@ -144,9 +157,10 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
         after = replace(after, cursor=rollout.cursor + 1)
     if move.to in (Phase.PROGRESSING, Phase.BAKING):
         after = replace(after, cursor_since=now)
-    begun = bool(after.metrics or after.evidence or after.streams or after.fast)
+    begun = bool(after.metrics or after.evidence or after.streams or after.judged or after.fast)
     if not begun and move.to in (Phase.PROGRESSING, Phase.VERIFYING, Phase.PROMOTING):
-        after = analysis.begin(after, now, view.facts.past, state.stable.runs_as if state.stable else None)
+        past = baseline.past(view.facts.past, state, after)
+        after = replace(analysis.begin(after, now, past, baseline.control(state, after)), watched_since=now)
     number = rollout.candidate.number
     events = [Event(now, state.key, EventKind.PHASE, move.because, number, {"from": rollout.phase, "to": move.to})]
     if after.weight != rollout.weight:
@@ -178,6 +192,10 @@ def _end(state: AgentState, rollout: Rollout, facts: Facts) -> AgentState:
                 replace(former, warm_until=0.0, until=min(former.until, facts.now + patience)) for former in retiring
             )
         retiring += (Retiring(leaving, names, facts.now + patience + keep, facts.now + keep if keep else 0.0),)
+    if rollout.baseline is not None:
+        fresh = facts.observation.of_revision(rollout.baseline.runs_as)
+        names, until = tuple(one.name for one in fresh), facts.now + rollout.strategy.drain_s
+        retiring += (Retiring(rollout.baseline, names, until),) if names else ()
     if not promoted:
         return replace(state, retiring=retiring)
     history = (*state.history, rollout.candidate)[-max(rollout.rollback.history, 2) :]

@@ -57,6 +57,7 @@ def _turned(rollout: Rollout, gap: float, now: float) -> Rollout:
         tasks=tuple(_begun(task, gap) for task in rollout.tasks),
         metrics=tuple(_measured(metric, gap) for metric in rollout.metrics),
         swap=replace(rollout.swap, down_since=None if down is None else down + gap),
+        watched_since=rollout.watched_since and rollout.watched_since + gap,
         ended_at=None if rollout.ended_at is None else min(rollout.ended_at, now),
     )
 

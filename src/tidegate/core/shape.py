@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from tidegate.core import beside, cleanup, hooks, strategies, tasks
+from tidegate.core import baseline, beside, cleanup, hooks, published, strategies, tasks
 from tidegate.core.healing import held_back, leaving, restart_of
 from tidegate.core.routing import Beside, Share, routes
 from tidegate.core.strategies import Shape
@@ -45,7 +45,7 @@ def desired(state: AgentState, facts: Facts) -> Desired:
         state.key,
         images,
         goals,
-        routes(shares, facts.observation, serving, special),
+        published.unhindered(routes(shares, facts.observation, serving, special), goals),
         work,
         because=because,
         surplus_images=cleanup.due(state, facts),
@@ -98,6 +98,7 @@ def _goals(state: AgentState, facts: Facts, shape: Shape) -> Iterator[InstanceGo
     rollout = state.active
     if rollout is not None:
         yield from _candidates(state, rollout, facts, shape)
+        yield from baseline.goals(View(state, rollout, facts))
     present = {instance.name for instance in facts.observation.instances if instance.state in UP}
     for going in state.retiring:
         for name in going.instances:
@@ -134,8 +135,10 @@ def _shares(state: AgentState, facts: Facts) -> list[Share]:
     shares = []
     if rollout is not None:
         shares.append(Share(rollout.candidate, rollout.weight, proven=rollout.weight > 0))
+        shares += baseline.shares(rollout)
     if state.stable is not None:
-        shares.append(Share(state.stable, 100 - (rollout.weight if rollout else 0), proven=True))
+        others = sum(share.weight for share in shares)
+        shares.append(Share(state.stable, 100 - others, proven=True))
     shares += [Share(going.revision, 0) for going in state.retiring]
     return shares
 

@@ -1,4 +1,7 @@
-"""Serving instances that go quiet and come back: one event each. A canary's silence is a hard fact instead (faults)."""
+"""Instances that go quiet and come back, or say that they are of another version: one event each.
+
+A canary's silence is a hard fact instead (faults).
+"""
 
 from dataclasses import replace
 
@@ -28,7 +31,38 @@ def listen(state: AgentState, observed: Observation, now: float) -> tuple[AgentS
         elif since is not None:
             why = f"{instance.name} reports again, after {heartbeat.at - since:.0f} s"
             events.append(_event(state, instance, now, why))
-    return (state if quiet == state.quiet else replace(state, quiet=quiet)), tuple(events)
+    drifted, told = _drift(state, observed, now)
+    if (quiet, drifted) == (state.quiet, state.drifted):
+        return state, tuple(events)
+    return replace(state, quiet=quiet, drifted=drifted), (*events, *told)
+
+
+def _drift(state: AgentState, observed: Observation, now: float) -> tuple[dict[str, str], list[Event]]:
+    """Who says that it is of another version than its revision. It is reported: what runs is what was deployed."""
+    drifted: dict[str, str] = {}
+    events: list[Event] = []
+    for instance in observed.instances:
+        desired, heartbeat = _version(state, instance.revision), instance.heartbeat
+        known = state.drifted.get(instance.name)
+        if heartbeat is None or not heartbeat.version or not desired:
+            if known is not None:
+                drifted[instance.name] = known
+        elif heartbeat.version != desired:
+            drifted[instance.name] = heartbeat.version
+            if known != heartbeat.version:
+                why = f"{instance.name} says that it is version {heartbeat.version}; it should be {desired}"
+                events.append(_event(state, instance, now, why))
+        elif known is not None:
+            events.append(_event(state, instance, now, f"{instance.name} says that it is version {desired} now"))
+    return drifted, events
+
+
+def _version(state: AgentState, revision: int) -> str:
+    """The version that instances of a revision should be of; empty where that is not known."""
+    active = [state.active.candidate] if state.active is not None else []
+    stable = [state.stable] if state.stable is not None else []
+    known = [*active, *stable, *(leaving.revision for leaving in state.retiring)]
+    return next((one.release.version for one in known if one.runs_as == revision), "")
 
 
 def next_deadline(state: AgentState, observed: Observation, now: float) -> float | None:
@@ -52,8 +86,16 @@ def _is_candidate(state: AgentState, instance: ObservedInstance) -> bool:
 def _gone(instance: ObservedInstance, heartbeat: ObservedHeartbeat) -> str:
     return (
         f"no heartbeat of {instance.name} for {heartbeat.age_s:.0f} s; it reported every {heartbeat.interval_s:g} s"
-        f" (its container is {instance.state})"
+        f" ({_where(instance)})"
     )
+
+
+def _where(instance: ObservedInstance) -> str:
+    """What the platform sees of a silent instance: a hanging process and a cut network look the same from afar."""
+    if instance.state is InstanceState.RUNNING and not instance.address:
+        return "its container is running, cut off from our network"
+    hangs = ": its process hangs, or cannot reach us" if instance.state is InstanceState.RUNNING else ""
+    return f"its container is {instance.state}{hangs}"
 
 
 def _event(state: AgentState, instance: ObservedInstance, now: float, because: str) -> Event:

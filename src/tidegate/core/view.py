@@ -76,6 +76,14 @@ class View:
         """Instances that the candidate needs for a weight in percent: its share of the replicas, at least one."""
         return max(1, math.ceil(self.state.replicas * weight / 100))
 
+    def baseline_missing(self, needed: int) -> str:
+        """What the next weight waits for; empty when as many of the fresh baseline are ready as the canary needs."""
+        baseline = self.rollout.baseline
+        if baseline is None:
+            return ""
+        ready = sum(1 for one in self.facts.observation.of_revision(baseline.runs_as) if one.ready)
+        return f"{ready} of {needed} instances of the fresh baseline are ready" if ready < needed else ""
+
     def share_applied(self, weight: int) -> bool:
         """Whether the gateway really sends the candidate this share of every route (always, without routes)."""
         if not self.takes_traffic:

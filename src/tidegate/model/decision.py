@@ -8,6 +8,7 @@ from tidegate.model.event import Event
 from tidegate.model.intent import Answer, Intent
 from tidegate.model.monitor import LogCount
 from tidegate.model.observation import Block, Observation
+from tidegate.model.release import Revision
 from tidegate.model.rollout import AgentState
 from tidegate.model.standing import PausedAll
 
@@ -17,9 +18,12 @@ class Facts:
     """All that a decision may look at beside the state. `now` is unix seconds; `blocks` are new since the last one.
 
     `failures` names instances that the engine refused again and again to create or start, with the engine's reason.
-    `past` are blocks from before the rollout; they are handed in until the rollout has begun to analyse.
+    `past` are blocks from before the rollout; they are handed in until the rollout has begun to analyse,
+    and to its end where nothing runs beside it.
     `paused` is the switch for everything. `logs` counts what stable's instances wrote since the last look, while a way
     back is verified. `needed_images` are references that other agents need; None when nobody has looked.
+    `found` are the revisions that what runs here was made from, told to a state that knows nothing; None when they
+    could not be asked for.
     """
 
     now: float
@@ -31,6 +35,7 @@ class Facts:
     paused: PausedAll | None = None
     logs: LogCount | None = None
     needed_images: frozenset[str] | None = None
+    found: tuple[Revision, ...] | None = ()
 
 
 @dataclass(frozen=True)

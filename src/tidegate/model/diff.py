@@ -30,7 +30,7 @@ DOWN = frozenset({InstanceState.CREATED, InstanceState.EXITED})
 
 
 def diff_instances(desired: Desired, observed: Observation) -> InstanceDiff:
-    """Compare goals with what runs, by name. A dead container is surplus and missing at once: removed, made again."""
+    """Compare goals with what runs, by name. A dead container, or one off our network, is surplus: it is made anew."""
     seen = {instance.name: instance for instance in observed.instances}
     goals = {goal.name: goal for goal in desired.instances}
     missing, to_start, to_restart, to_stop = [], [], [], []
@@ -38,6 +38,8 @@ def diff_instances(desired: Desired, observed: Observation) -> InstanceDiff:
         instance = seen.get(name)
         if instance is None:
             missing.append(goal)
+        elif instance.detached:
+            continue
         elif goal.run is Run.STOPPED:
             if instance.state in UP:
                 to_stop.append((goal, instance))
@@ -45,7 +47,7 @@ def diff_instances(desired: Desired, observed: Observation) -> InstanceDiff:
             to_start.append((goal, instance))
         elif goal.restart_of and goal.restart_of == instance.started_at:
             to_restart.append((goal, instance))
-    surplus = [i for i in observed.instances if i.name not in goals or i.state is InstanceState.DEAD]
+    surplus = [i for i in observed.instances if i.name not in goals or i.state is InstanceState.DEAD or i.detached]
     return InstanceDiff(tuple(missing), tuple(to_start), tuple(to_restart), tuple(to_stop), tuple(surplus))
 
 

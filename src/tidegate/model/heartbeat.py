@@ -7,6 +7,7 @@ clock.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from tidegate.model.release import AgentKey
 
@@ -25,12 +26,14 @@ class AgentStatus(StrEnum):
 class AgentHealth(StrEnum):
     """What its heartbeats say about an instance.
 
-    UNKNOWN: it never reported, or nobody listened long enough to say. GONE is silence; STOPPED is on purpose.
+    UNKNOWN: it never reported, or nobody listened long enough to say. GONE is silence; STOPPED is on purpose;
+    UNREACHABLE is the silence of everything on its host.
     """
 
     ALIVE = "alive"
     LATE = "late"
     GONE = "gone"
+    UNREACHABLE = "unreachable"
     STOPPED = "stopped"
     UNKNOWN = "unknown"
 
@@ -46,9 +49,9 @@ class Completed:
     ended_at: float = 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """One message. `sent_at` is the agent's clock, and says nothing but the skew."""
+    """One message. `sent_at` is the agent's clock, and says nothing but the skew. `attributes` None: as they were."""
 
     key: AgentKey
     instance: str
@@ -61,9 +64,10 @@ class Heartbeat:
     message: str = ""
     metrics: Mapping[str, float] = field(default_factory=dict)
     completed: tuple[Completed, ...] = ()
+    attributes: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Pulse:
     """What is known of one instance from all its heartbeats.
 
@@ -102,6 +106,17 @@ class Ask(StrEnum):
 
     CONTINUE = "continue"
     REPORT_STATE = "report_state"
+    CONFIGURE = "configure"
+    RUN_TASK = "run_task"
+    DRAIN = "drain"
+
+
+@dataclass(frozen=True)
+class Action:
+    """One thing that an agent is asked to do, and what it needs for it (plain JSON)."""
+
+    ask: Ask
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,5 +124,5 @@ class Reply:
     """The answer to a heartbeat. `interval_s` is the interval to keep from now on."""
 
     interval_s: float
-    next: tuple[Ask, ...]
+    next: tuple[Action, ...]
     received_at: float

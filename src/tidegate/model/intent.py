@@ -107,6 +107,11 @@ class Adopt:
 
 
 @dataclass(frozen=True)
+class Recover:
+    """Take what runs here over as it is, with a state that knows nothing of it."""
+
+
+@dataclass(frozen=True)
 class RestoreBackup:
     """Put a backup's volumes (none named: all of it) in the place of what is there; what was written since is lost."""
 
@@ -172,6 +177,7 @@ Action = (
     | Scale
     | Restart
     | Adopt
+    | Recover
     | Decommission
     | Approve
     | Reject

@@ -31,6 +31,7 @@ class ObservedHeartbeat:
     interval_s: float
     status: AgentStatus = AgentStatus.OK
     message: str = ""
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class ObservedInstance:
 
     `heartbeat` is None unless this incarnation has reported and somebody listens.
     `stop_grace_s` is the grace that the container was made with: what is surplus has no goal to read it from.
+    `detached` says that somebody took it off our network, which it was made on: nobody can reach it any more.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ObservedInstance:
     heartbeat: ObservedHeartbeat | None = None
     adopted: bool = False
     stop_grace_s: float = 10.0
+    detached: bool = False
 
 
 class ImageState(StrEnum):

@@ -10,9 +10,9 @@ from tidegate.model.monitor import Row
 from tidegate.model.observation import TaskState
 from tidegate.model.policy import Endpoint, Policy
 from tidegate.model.release import AgentKey, Revision
-from tidegate.model.spec import NO_HOOKS, Analysis, Hooks, Rollback, Strategy
+from tidegate.model.spec import NO_HOOKS, Analysis, Hooks, Mode, Rollback, Strategy
 from tidegate.model.standing import Approval, HeldBack, Lock, OwnImage, Quarantined
-from tidegate.model.verdict import MetricState, Verdict
+from tidegate.model.verdict import JudgeState, MetricState, Outcome, Verdict
 
 
 class Phase(StrEnum):
@@ -125,13 +125,15 @@ class Rollout:
 
     `cursor` is the index of the step under way. `fault` is set once, when the rollout turns back: why it did.
     `ready_since` says for each of the candidate's instances since when it is ready without a break. `evidence` is
-    the sequential engine's memory of requests in its plain form, `streams` that of other metrics by name. `fast`
+    the sequential engine's memory of requests in its plain form, `streams` that of other metrics by name, `judged`
+    that of judges. `baseline` is stable's release under a number of its own, started with the candidate. `fast`
     says that it goes back to what has proven itself here: no steps, no analysis, no bake. `approved_by` is the
     person whose word stands in for evidence, `aborted_by` the one who stopped it. `replicas` are the instances to
     have once it is promoted and `replicas_before` those to have when it goes back, where the release changes their
     number; until its end there are as many as the greater of both. `approvals` are the gates that were opened,
     `freeze_overridden_by` whoever let it go on inside a freeze window. `monitor` is the table of the way back;
-    `turned_at` is the phase in which it turned. `delivery` is the number of the one that asked for it; 0: none did.
+    `turned_at` is the phase in which it turned. `watched_since` is when its analysis began.
+    `delivery` is the number of the one that asked for it; 0: none did.
     """
 
     id: str
@@ -159,6 +161,7 @@ class Rollout:
     metrics: tuple[MetricState, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict)
     streams: Mapping[str, Any] = field(default_factory=dict)
+    judged: tuple[JudgeState, ...] = ()
     verdict: Verdict | None = None
     policy: Policy = field(default_factory=Policy)
     asked_by: str = ""
@@ -174,6 +177,14 @@ class Rollout:
     restoring: Restoring | None = None
     breaking_accepted_by: str = ""
     delivery: int = 0
+    baseline: Revision | None = None
+    watched_since: float = 0.0
+
+    @property
+    def failing(self) -> bool:
+        """Whether the verdict speaks against more traffic. One that is only observed does not."""
+        acting = self.analysis.mode is not Mode.OBSERVE
+        return acting and self.verdict is not None and self.verdict.outcome is Outcome.FAIL
 
     @property
     def bake_s(self) -> float:
@@ -224,7 +235,8 @@ class AgentState:
     `tasks` are hooks of rollouts that are over (oldest first): what succeeded does not run again for its release.
     `stable` serves; `rollout` is the one under way or the last one; `history` holds the latest revisions that served
     (newest last), which is what undo can go back to. `unreachable_since` stops the deadlines while the engine is away.
-    `quiet` holds serving instances whose heartbeats stopped, with the time when each was heard last.
+    `quiet` holds serving instances whose heartbeats stopped, with the time when each was heard last; `drifted` those
+    whose code says that it is of another version than it should be, with that version.
     `images` are those that we brought onto the host; `endpoints` are told of every end since `told_since`.
     """
 
@@ -238,6 +250,7 @@ class AgentState:
     restarts: Mapping[str, Restarts] = field(default_factory=dict)
     restart_of: Mapping[str, str] = field(default_factory=dict)
     quiet: Mapping[str, float] = field(default_factory=dict)
+    drifted: Mapping[str, str] = field(default_factory=dict)
     tasks: tuple[TaskRecord, ...] = ()
     unreachable_since: float | None = None
     decommissioned: bool = False

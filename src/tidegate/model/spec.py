@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tidegate.model.judges import NO_JUDGES, Judges
 from tidegate.model.judging import OnFail as OnFail
 from tidegate.model.judging import Role as Role
 from tidegate.model.judging import SequentialMetric
@@ -33,9 +34,13 @@ class Pause:
 
 @dataclass(frozen=True)
 class Analyse:
-    """Watch for a duration and go on only when no verdict is worse than pass."""
+    """Watch for a duration and go on only when every verdict is pass.
 
-    duration_s: float
+    None: nothing was measured before, and from here on the metrics are watched in the background. Without such a step
+    they are from the first one on.
+    """
+
+    duration_s: float | None
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,10 @@ Step = SetWeight | Pause | Analyse | SetRoute | SetMirror | SetScale | Gate
 
 @dataclass(frozen=True)
 class Canary:
-    """Start the candidate beside stable and move traffic step by step."""
+    """Start the candidate beside stable and move traffic step by step.
+
+    `baseline` starts as many instances of stable's release with it, to be compared with.
+    """
 
     steps: tuple[Step, ...] = (SetWeight(10), Analyse(30.0), SetWeight(50), Analyse(30.0))
     sticky: Sticky | None = None
@@ -76,6 +84,7 @@ class Canary:
     keep_s: float = 0.0
     drain_s: float = 30.0
     progress_deadline_s: float = 600.0
+    baseline: bool = False
 
 
 @dataclass(frozen=True)
@@ -180,8 +189,11 @@ class InPlace:
 Strategy = Canary | Rolling | BlueGreen | InPlace
 
 
-GATEWAY_QUERIES = ("error_share", "request_rate", "latency_p50", "latency_p90", "latency_p95", "latency_p99")
-"""What the gateway can be asked: a share of 1, requests a second, milliseconds."""
+GATEWAY_QUERIES = (
+    *("error_share", "success_rate", "request_rate"),
+    *("latency_p50", "latency_p90", "latency_p95", "latency_p99"),
+)
+"""What the gateway can be asked: a share of 1, percent (Flagger's way), requests a second, milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -210,9 +222,13 @@ class ThresholdMetric:
 
 
 class Undecidable(StrEnum):
-    """What becomes of a canary that is neither proven worse nor proven good within the time."""
+    """What becomes of a canary that is neither proven worse nor proven good within the time.
+
+    RAISE gives it more traffic as soon as it is clear that what it has cannot suffice, up to half; then it pauses.
+    """
 
     PAUSE = "pause"
+    RAISE = "raise"
     PROCEED = "proceed"
 
 
@@ -252,8 +268,9 @@ class Mode(StrEnum):
 class Analysis:
     """What is watched while a rollout runs and bakes. In mode observe verdicts are told, and act on nothing.
 
-    `metrics` are judged by thresholds, `streams` by sequential evidence beside `sequential`, which is the gateway's.
-    `sources` are the metric sources that are declared; of other kinds than these, a metric may name one by its kind.
+    `metrics` are judged by thresholds, `streams` by sequential evidence beside `sequential`, which is the
+    gateway's, and `judges` are the rules that people bring along. `sources` are the metric sources that are
+    declared; of other kinds than these, a metric may name one by its kind.
     """
 
     metrics: tuple[ThresholdMetric, ...] = (COLLAPSE,)
@@ -261,6 +278,7 @@ class Analysis:
     mode: Mode = Mode.ACT
     sources: tuple[Origin, ...] = ()
     streams: tuple[SequentialMetric, ...] = ()
+    judges: Judges = NO_JUDGES
 
     @property
     def rules(self) -> Sequential:

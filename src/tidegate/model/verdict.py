@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from tidegate.model.spec import OnFail
+from tidegate.model.judges import Sample
+from tidegate.model.judging import OnFail
 
 
 class Outcome(StrEnum):
@@ -27,7 +28,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class MetricState:
-    """What the analysis remembers of one metric between ticks; `window_*` add up the interval under way."""
+    """What the analysis remembers of one metric between ticks; `window_*` add up the interval under way.
+
+    `recent` are the latest measurements, for whoever wants to know why.
+    """
 
     metric: str
     started_at: float
@@ -42,6 +46,35 @@ class MetricState:
     inconclusive: int = 0
     consecutive_successes: int = 0
     last: Measurement | None = None
+    recent: tuple[Measurement, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """One metric of a judge: the windows under way of candidate and stable, and every sample so far."""
+
+    metric: str
+    candidate: MetricState
+    stable: MetricState
+    samples: tuple[Sample, ...] = ()
+
+    @classmethod
+    def fresh(cls, metric: str, now: float) -> "Sampling":
+        """Windows that begin now."""
+        window = MetricState(metric, now, now)
+        return cls(metric, window, window)
+
+
+@dataclass(frozen=True)
+class JudgeState:
+    """What is remembered of one judge (kayenta, argo, flagger): samples, how often it looked, and what it said last."""
+
+    judge: str
+    began: float
+    metrics: tuple[Sampling, ...]
+    looks: int = 0
+    outcome: Outcome = Outcome.INCONCLUSIVE
+    because: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from tidegate.sdk import tasks, wire
+from tidegate.sdk import credentials, tasks, wire
 from tidegate.sdk.backoff import Backoff
 from tidegate.sdk.identity import Identity
 from tidegate.sdk.metrics import Metrics
@@ -48,6 +48,7 @@ class Beats:
         self._exchanging = threading.Lock()
         self._status, self._message = Status.OK, ""
         self._sequence = 0
+        self._described = False
         self._backoff = Backoff()
 
     @property
@@ -74,8 +75,9 @@ class Beats:
             self._exchanging.release()
 
     def _exchange(self, timeout_s: float) -> float:
-        heartbeat = self._compose()
         try:
+            self.identity = credentials.enrolled(self.identity, timeout_s)
+            heartbeat = self._compose()
             reply = wire.send(self.identity, heartbeat, timeout_s)
         except (Refused, OSError) as problem:
             return self._failed(problem)
@@ -84,6 +86,8 @@ class Beats:
         if self._backoff.failures:
             log.info("heartbeats are taken again after %d failures", self._backoff.failures)
         self._backoff.reset()
+        if heartbeat.described:
+            self._described = True
         self.results.reported(heartbeat.completed)
         self.interval_s = min(max(reply.interval_s, SHORTEST_S), LONGEST_S)
         again = [self._act(action) for action in reply.next]
@@ -95,9 +99,12 @@ class Beats:
         metrics = dict(islice(self.metrics.snapshot().items(), MOST_METRICS))
         with self._lock:
             self._sequence += 1
-            return Heartbeat(self._status, self._sequence, self.interval_s, self._message, metrics, self.results.peek())
+            results, described = self.results.peek(), not self._described
+            return Heartbeat(self._status, self._sequence, self.interval_s, self._message, metrics, results, described)
 
     def _failed(self, problem: Exception) -> float:
+        if isinstance(problem, Refused) and problem.code == 401:
+            self.identity = credentials.forgotten(self.identity)
         if not self._backoff.failures:
             reason = str(problem) if isinstance(problem, Refused) else type(problem).__name__
             log.warning("heartbeat not taken (%s); trying again in the background", reason)
@@ -109,6 +116,7 @@ class Beats:
         given = action.arguments
         match action.name:
             case "report_state":
+                self._described = False
                 return True
             case "drain":
                 self._front.drain(str(given.get("reason", "the control centre asked for it")))

@@ -1,6 +1,7 @@
 """Who this instance is and where its control centre listens: read once from the environment that Tidegate gives."""
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import unquote
@@ -17,6 +18,9 @@ class Identity:
     version: str = ""
     url: str = ""
     token: str = field(default="", repr=False)  # a secret: never in a repr, a log line or an error
+    enrolment: str = field(default="", repr=False)  # the same; good for a while only
+    credential_file: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> "Identity":
@@ -36,6 +40,9 @@ class Identity:
             version=resource.get("service.version", ""),
             url=env.get("TIDEGATE_URL", "").rstrip("/"),
             token=env.get("TIDEGATE_AGENT_TOKEN", ""),
+            enrolment=env.get("TIDEGATE_ENROLMENT_TOKEN", ""),
+            credential_file=env.get("TIDEGATE_CREDENTIAL_FILE", ""),
+            attributes={"host.name": env.get("TIDEGATE_HOST") or socket.gethostname()} | resource,
         )
 
     def named(self, agent: str = "", version: str = "") -> "Identity":

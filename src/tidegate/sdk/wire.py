@@ -6,13 +6,16 @@ import ssl
 import time
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
 from typing import Any
 from urllib.parse import urlsplit
 
 from tidegate.sdk.identity import Identity
 
 PATH = "/v1/agents/heartbeat"
+ENROL_PATH = "/v1/agents/enrol"
 MOST_ANSWER_BYTES = 1 << 20
+MOST_ATTRIBUTES = 50
 
 
 class Status(StrEnum):
@@ -50,7 +53,10 @@ class TaskResult:
 
 @dataclass(frozen=True)
 class Heartbeat:
-    """One message. `sequence` rises by one with each message sent, so that the control centre sees what it missed."""
+    """One message. `sequence` rises by one with each message sent, so that the control centre sees what it missed.
+
+    `described`: it says where the agent runs, too; that is said once, and again when it is asked for.
+    """
 
     status: Status
     sequence: int
@@ -58,6 +64,7 @@ class Heartbeat:
     message: str = ""
     metrics: dict[str, float] = field(default_factory=dict)
     completed: tuple[TaskResult, ...] = ()
+    described: bool = False
 
     def encode(self, identity: Identity, sent_at: float) -> bytes:
         """The body as JSON; empty optional parts stay out. `sent_at` is in unix seconds."""
@@ -76,6 +83,7 @@ class Heartbeat:
             "message": self.message,
             "metrics": self.metrics,
             "completed": [result.as_json() for result in self.completed],
+            "attributes": dict(islice(identity.attributes.items(), MOST_ATTRIBUTES)) if self.described else {},
         }
         return json.dumps(body | {key: value for key, value in optional.items() if value}, allow_nan=False).encode()
 
@@ -116,13 +124,31 @@ class Reply:
 
 
 def send(identity: Identity, heartbeat: Heartbeat, timeout_s: float) -> Reply:
-    """POST one heartbeat and read the answer; raises Refused or OSError.
+    """POST one heartbeat and read the answer; raises Refused or OSError."""
+    return Reply.parse(_post(identity.url, PATH, identity.token, heartbeat.encode(identity, time.time()), timeout_s))
+
+
+def enrol(identity: Identity, timeout_s: float) -> str:
+    """Trade the enrolment token for this instance's own credential; raises Refused or OSError."""
+    body = json.dumps({"instance": identity.instance}).encode()
+    data = _post(identity.url, ENROL_PATH, identity.enrolment, body, timeout_s)
+    try:
+        token = json.loads(data)["token"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        token = ""
+    if not isinstance(token, str) or not token:
+        raise Refused("the answer has no credential: is TIDEGATE_URL a Tidegate?")
+    return token
+
+
+def _post(url: str, path: str, token: str, body: bytes, timeout_s: float) -> bytes:
+    """The answer's body; raises Refused or OSError.
 
     No redirect is followed: it would carry the token away.
     `timeout_s` bounds each wait for the network; the whole answer is bounded by MOST_ANSWER_BYTES.
     """
     try:
-        target = urlsplit(identity.url)
+        target = urlsplit(url)
         port = target.port
     except ValueError as problem:
         raise Refused("TIDEGATE_URL is not a URL") from problem
@@ -135,15 +161,15 @@ def send(identity: Identity, heartbeat: Heartbeat, timeout_s: float) -> Reply:
     else:
         connection = http.client.HTTPConnection(target.hostname, port, timeout=timeout_s)
     headers = {"Content-Type": "application/json", "Accept": "application/json"}
-    if identity.token:
-        headers["Authorization"] = f"Bearer {identity.token}"
+    if token:
+        headers["Authorization"] = f"Bearer {token}"
     try:
-        connection.request("POST", target.path.rstrip("/") + PATH, heartbeat.encode(identity, time.time()), headers)
+        connection.request("POST", target.path.rstrip("/") + path, body, headers)
         response = connection.getresponse()
         data = response.read(MOST_ANSWER_BYTES)
     except (http.client.HTTPException, ValueError) as problem:
         # A token with a line feed ends here too; its text must not reach a log, so the cause is named by type only.
-        raise Refused(f"no heartbeat exchange with the control centre ({type(problem).__name__})") from None
+        raise Refused(f"no exchange with the control centre ({type(problem).__name__})") from None
     finally:
         connection.close()
     if response.status != 200:
@@ -152,7 +178,7 @@ def send(identity: Identity, heartbeat: Heartbeat, timeout_s: float) -> Reply:
             response.status,
             _retry_after(response.getheader("Retry-After", "")),
         )
-    return Reply.parse(data)
+    return data
 
 
 def _problem_title(data: bytes) -> str:

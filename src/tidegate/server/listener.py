@@ -1,4 +1,4 @@
-"""Where agents are heard: on the address of our own network, and on loopback. Nothing listens wider.
+"""Where agents are heard: on the address of our own network, and on loopback. Wider only where that was asked for.
 
 The network may come and go, its address may change, and its port may be held by a controller that is about to end: the
 listener looks again and again, says once what keeps it, and listens as soon as it can.
@@ -10,17 +10,30 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from tidegate.control.registry import Registry
 from tidegate.control.tokens import Tokens
 from tidegate.model.errors import TidegateError
+from tidegate.server.agent_connections import AgentConnection, room_for_connections
+from tidegate.server.agents import MOST_OPAMP_BYTES as MOST_BYTES
 from tidegate.server.agents import agents_app
-from tidegate.server.serving import Served, bind
+from tidegate.server.load import Load
+from tidegate.server.serving import Served, Tls, bind
 
-PORT = 4319
+PORTS = (4319, 4320)
+"""The heartbeat's port, and the one that OpAMP's clients look for."""
+
 LOOPBACK = "127.0.0.1"
 LOOK_S = 0.5
 STEADY_LOOK_S = 2.0
+
+if TYPE_CHECKING:
+    from tidegate.control.opamp.desk import Desk
+
+Place = tuple[str, int]
+"""Address and port."""
+
 
 log = logging.getLogger(__name__)
 
@@ -28,66 +41,88 @@ NetworkAddress = Callable[[], Awaitable[str | None]]
 """The address of our network on this machine; None while there is no network. Raises TidegateError."""
 
 
+def plain_desk(registry: Registry, tokens: Tokens) -> "Desk":
+    """OpAMP with nothing that is wanted of anybody."""
+    from tidegate.control.opamp.desk import Desk
+
+    return Desk(registry, tokens)
+
+
 @dataclass
 class Listener:
     """Listens while `run` runs. `network` None: only what runs beside it can report.
 
-    `tokens` is called when it begins: commands that only look need no key.
+    `tokens` is called when it begins, `desk` with the first OpAMP message: commands that only look need neither. Every
+    route is there on every port; OpAMP's clients look for theirs on a port of its own. `others`: further addresses,
+    with TLS where there are files.
     """
 
     tokens: Callable[[], Tokens]
     network: NetworkAddress | None = None
-    port: int = PORT
-    _servers: dict[str, Served] = field(default_factory=dict)
-    _told: dict[str, str] = field(default_factory=dict)
+    ports: tuple[int, ...] = PORTS
+    desk: Callable[[Registry, Tokens], "Desk"] = plain_desk
+    others: tuple[str, ...] = ()
+    tls: Tls | None = None
+    _servers: dict[Place, Served] = field(default_factory=dict)
+    _told: dict[Place, str] = field(default_factory=dict)
 
     async def run(self, registry: Registry, stop: asyncio.Event) -> None:
         """Until told to stop. The registry is open exactly while agents can reach us."""
-        app = agents_app(registry, self.tokens())
-        address = None
+        if self.others and self.tls is None:
+            log.warning("agents' tokens cross the network in the clear to %s", ", ".join(self.others))
+        tokens, load = self.tokens(), Load(registry.deafened)
+        app = agents_app(registry, tokens, load, lambda: self.desk(registry, tokens))
+        measuring = asyncio.create_task(load.run())
+        AgentConnection.most = room_for_connections()
+        address, sure = None, self.network is None
         try:
             while not stop.is_set():
                 if self.network is not None:
-                    address = await self._network_address(address)
-                wanted = {LOOPBACK} | ({address} if address else set())
+                    address, sure = await self._network_address(address)
+                hosts = {LOOPBACK, *self.others} | ({address} if address else set())
+                wanted = {(host, port) for host in hosts for port in self.ports}
                 await self._serve(app, wanted)
-                heard = LOOPBACK in self._servers if self.network is None else address in self._servers
+                # Where there is no network of ours, nobody reports by it. Where nobody can say, somebody may try to.
+                heard = (address or LOOPBACK, self.ports[0]) in self._servers and (sure or address is not None)
                 registry.open() if heard else registry.shut()
                 steady = heard and wanted == set(self._servers)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(stop.wait(), STEADY_LOOK_S if steady else LOOK_S)
         finally:
+            measuring.cancel()
             registry.shut()
-            for host in list(self._servers):
-                await self._servers.pop(host).close()
+            for place in list(self._servers):
+                await self._servers.pop(place).close()
 
-    async def _network_address(self, known: str | None) -> str | None:
-        """An engine that does not answer takes no address away."""
+    async def _network_address(self, known: str | None) -> tuple[str | None, bool]:
+        """The address, and whether that is sure. An engine that does not answer takes none away."""
         assert self.network is not None
         try:
-            return await self.network()
+            return await self.network(), True
         except TidegateError:
-            return known
+            return known, False
 
-    async def _serve(self, app: object, wanted: set[str]) -> None:
-        for host in [host for host, served in self._servers.items() if host not in wanted or served.task.done()]:
-            await self._servers.pop(host).close()
-        for host in sorted(wanted - set(self._servers)):
+    async def _serve(self, app: object, wanted: set[Place]) -> None:
+        for place in [place for place, served in self._servers.items() if place not in wanted or served.task.done()]:
+            await self._servers.pop(place).close()
+        for host, port in sorted(wanted - set(self._servers)):
             try:
-                self._servers[host] = Served(app, bind(host, self.port))
+                tls = self.tls if host in self.others else None
+                served = Served(app, bind(host, port), AgentConnection, tls, most_message=MOST_BYTES)
+                self._servers[host, port] = served
             except OSError as error:
-                self._tell(host, error)
+                self._tell((host, port), error)
             else:
-                self._told.pop(host, None)
-                log.info("listening for heartbeats on http://%s:%d", host, self.port)
+                self._told.pop((host, port), None)
+                log.info("listening for heartbeats on %s://%s:%d", "https" if tls else "http", host, port)
 
-    def _tell(self, host: str, error: OSError) -> None:
+    def _tell(self, place: Place, error: OSError) -> None:
         if error.errno == errno.EADDRNOTAVAIL:
             why = "the address is not one of this machine; agents that report by it are not heard"
         elif error.errno == errno.EADDRINUSE:
             why = "another program has the port; trying again"
         else:
             why = error.strerror or str(error)
-        if self._told.get(host) != why:
-            self._told[host] = why
-            log.warning("cannot listen for heartbeats on %s:%d: %s", host, self.port, why)
+        if self._told.get(place) != why:
+            self._told[place] = why
+            log.warning("cannot listen for heartbeats on %s:%d: %s", *place, why)

@@ -13,7 +13,7 @@ import uvicorn
 from tidegate.server.connections import BoundedConnection
 
 END_S = 2.0
-BACKLOG = 512
+BACKLOG = 4096
 MOST_HEADER_BYTES = 16 * 1024
 
 
@@ -32,13 +32,17 @@ class Served:
         self,
         app: object,
         bound: socket.socket,
-        http: type[BoundedConnection] = BoundedConnection,
+        http: type[asyncio.Protocol] = BoundedConnection,
         tls: Tls | None = None,
+        most_message: int = 0,
     ) -> None:
+        """`most_message`: bytes of a WebSocket's message; 0: none are served. Compression is never negotiated."""
         config = uvicorn.Config(
             app,  # type: ignore[arg-type]
             http=http,
-            ws="none",
+            ws="websockets-sansio" if most_message else "none",
+            ws_max_size=most_message,
+            ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
             log_level=logging.ERROR,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from tidegate.spec.linter import lint_text as lint_text
     from tidegate.spec.loader import Loaded as Loaded
     from tidegate.spec.loader import load as load
+    from tidegate.spec.loader import load_policy as load_policy
     from tidegate.spec.loader import load_spec as load_spec
     from tidegate.spec.loader import parse_spec as parse_spec
     from tidegate.spec.plain import Change as Change
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _PARTS = {
     "jsonschema": ("schema",),
     "linter": ("lint", "lint_text"),
-    "loader": ("Loaded", "load", "load_spec", "parse_spec"),
+    "loader": ("Loaded", "load", "load_policy", "load_spec", "parse_spec"),
     "plain": ("Change", "diff_workloads", "plain_workload"),
     "reference": ("explain_key", "markdown"),
     "recognise": ("Suggestion", "suggest"),

@@ -2,6 +2,7 @@
 
 from tidegate.model import queries
 from tidegate.model.expressions import holds
+from tidegate.model.judges import NO_JUDGES
 from tidegate.model.judging import SequentialMetric
 from tidegate.model.metering import Origin
 from tidegate.model.spec import (
@@ -17,12 +18,13 @@ from tidegate.model.spec import (
 )
 from tidegate.spec import evidence
 from tidegate.spec.context import Context, did_you_mean
+from tidegate.spec.judges import JUDGES
 from tidegate.spec.kinds import choice, duration, flag, free, number, text, whole
 from tidegate.spec.policy import MONITOR_TABLE
 from tidegate.spec.scalars import duration_text
 from tidegate.spec.shapes import INVALID, Key, ListOf, MapOf, Object, Record, own
 from tidegate.spec.sources import NAME as SOURCE_NAME
-from tidegate.spec.sources import SOURCE, check_name, check_queries, read_origin
+from tidegate.spec.sources import SOURCE, check_judges, check_name, check_queries, read_origin
 
 
 def _condition(written: str) -> str:
@@ -139,13 +141,16 @@ def _analysis(record: Record, context: Context) -> Analysis:
         for name, settings in record.get("sources", {}).items()
         if (origin := read_origin(name, settings, context)) is not None
     }
+    judges = record.get("judges", NO_JUDGES)
     check_queries(metrics, origins, record, context)
+    check_judges(judges, origins, record, context)
     return Analysis(
         metrics=tuple(metric for metric in metrics if isinstance(metric, ThresholdMetric)),
         sequential=record.get("sequential"),
         mode=Mode(record.get("mode", Mode.ACT)),
         sources=tuple(origins.values()),
         streams=tuple(metric for metric in metrics if isinstance(metric, SequentialMetric)),
+        judges=judges,
     )
 
 
@@ -183,7 +188,12 @@ SEQUENTIAL = Object(
             "0.005",
         ),
         Key("within", duration(1.0), "How long the proof is waited for after the last step.", "10m"),
-        Key("undecidable", choice(*(item.value for item in Undecidable)), "Without proof by then.", "pause"),
+        Key(
+            "undecidable",
+            choice(*(item.value for item in Undecidable)),
+            "Without proof by then: pause; or raise the weight as soon as the traffic is too little; or proceed.",
+            "pause",
+        ),
         Key("on_fail", choice(*(item.value for item in OnFail)), "What evidence against the canary does.", "abort"),
     ),
     build=_sequential,
@@ -205,6 +215,7 @@ ANALYSIS = Object(
             "Metric sources by name; stats, logs, scrape and heartbeat are there without.",
             "none",
         ),
+        Key("judges", JUDGES, "Rules of Kayenta, Argo Rollouts and Flagger.", "none"),
         Key("mode", choice(*(item.value for item in Mode)), "observe tells verdicts and acts on nothing.", "act"),
     ),
     build=_analysis,

@@ -73,12 +73,14 @@ def _delivery(spec: Spec, places: Mapping[str, Where]) -> Iterator[Finding]:
     strategy = spec.strategy
     routed = any(environment.workload.routes for environment in spec.environments.values())
     sources = {metric.source for metric in spec.analysis.metrics} | {stream.source for stream in spec.analysis.streams}
+    sources |= {asked.source for _, asked in spec.analysis.judges.asked()}
     if not sources or (sources == {"gateway"} and not routed):
         yield (
             "analysis",
             "nothing is watched but hard facts (crashes, probes, memory)",
             "add analysis.metrics, for example errors with failure_condition: result > 0.02",
         )
+    yield from _compat(spec)
     if strategy.bake_s == 0:
         yield (
             f"strategy.{_key_of(strategy)}.bake",
@@ -114,6 +116,18 @@ def _delivery(spec: Spec, places: Mapping[str, Where]) -> Iterator[Finding]:
             )
     if spec.rollback.history < 2:
         yield "rollback.history", "one revision is kept: there is nothing to go back to", "write history: 5"
+
+
+def _compat(spec: Spec) -> Iterator[Finding]:
+    """What is unsafe in the judges' own behaviour."""
+    unsafe = {
+        "kayenta": "a metric without data can pass (replace, or a group without data), and half of them without fails",
+        "argo": "NaN passes a failure condition and fails a success condition, and a source in error aborts",
+        "flagger": "a check without values counts as failed: a metric source that is down rolls back",
+    }
+    for name in {judge for judge, _ in spec.analysis.judges.asked()}:
+        if spec.analysis.judges.of(name).compat:
+            yield f"analysis.judges.{name}.compat", unsafe[name], "take compat out: no data is then inconclusive"
 
 
 def _key_of(strategy: Strategy) -> str:

@@ -15,6 +15,7 @@ from tidegate.spec.compose_file import read_text, with_compose
 from tidegate.spec.context import Context, Variable, Where
 from tidegate.spec.document import Node, parse_yaml
 from tidegate.spec.format import OVERLAY, TOP, secret_refs
+from tidegate.spec.judging import ANALYSIS
 from tidegate.spec.merge import merge
 from tidegate.spec.policy import policy_of
 from tidegate.spec.shapes import INVALID, Record
@@ -69,6 +70,23 @@ def parse(text: str, file: str, environ: Mapping[str, str]) -> Loaded:
     if spec is None:  # the context always says why; this is for a bug, in plain words
         raise SpecError((Problem(file, 1, "", "cannot be read as a spec", "tidegate init writes one to begin with"),))
     return Loaded(spec, context.warnings, context.variables, _places(root) if root else {})
+
+
+def load_policy(path: Path, environ: Mapping[str, str]) -> Analysis:
+    """The analysis of a spec, or of a file that has nothing but `analysis`. Raises SpecError."""
+    if path.is_dir():
+        path = path / FILE
+    context = Context(environ)
+    text = read_text(path, Where(str(path), 1, ""), context)
+    context.stop_if_wrong()
+    root = parse_yaml(text, str(path), context)
+    context.stop_if_wrong()
+    if root is None or not isinstance(root.value, dict) or set(root.value) != {"analysis"}:
+        return load_spec(path, environ).analysis
+    read = ANALYSIS.read(fill_in(root.value["analysis"], with_dotenv(str(path), environ, context), context), context)
+    context.stop_if_wrong()
+    assert isinstance(read, Analysis)
+    return read
 
 
 def _places(node: Node, path: str = "") -> dict[str, Where]:

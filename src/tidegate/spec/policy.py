@@ -15,7 +15,7 @@ from tidegate.spec.secret import SECRET
 from tidegate.spec.shapes import INVALID, Either, Key, ListOf, Object, Record, own
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-ENDS = ("promoted", "rolled_back", "aborted", "failed", "unverified")
+ENDS = ("promoted", "rolled_back", "aborted", "failed", "unverified", "drill_passed", "drill_failed")
 _NAME = text("a name", r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}", example="weekend")
 _TIME = r"([01]?\d|2[0-3]):([0-5]\d)|(24):(00)"
 _URL = text("an address", r"https?://[^\s]+", example="https://hooks.example.org/tidegate")

@@ -27,6 +27,7 @@ class Suggestion:
     """What was recognised; a person may change any of it before it is written.
 
     `port` is the container's, `listen` the gateway's (0: no route). `path` is the readiness probe's (empty: by TCP).
+    `others` are the compose file's other services.
     """
 
     agent: str
@@ -43,6 +44,7 @@ class Suggestion:
     has_ports: bool = False
     has_limits: bool = False
     taken_out: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def suggest(directory: Path) -> Suggestion:
@@ -135,6 +137,7 @@ def _from_compose(path: Path, found: Suggestion) -> Suggestion:
         agent=_slug(name) if _slug(name) not in ("app", "web", "server", "api", "agent") else found.agent,
         compose=path.name,
         service=name,
+        others=tuple(other for other in services.value if other != name),
         dockerfile=_dockerfile(service.get("build")) if "build" in service else "",
         image=service["image"].text if "image" in service else "",
         port=first.container_port if first else found.port if "build" in service else 0,
@@ -151,9 +154,14 @@ def _from_compose(path: Path, found: Suggestion) -> Suggestion:
 
 
 def _chosen(services: dict[str, Node]) -> str:
-    """The service that is built here, else the first."""
-    built = [name for name, node in services.items() if isinstance(node.value, dict) and "build" in node.value]
-    return (built or list(services) or [""])[0]
+    """The service that is built here, else one that others reach, else the first; one of a profile last."""
+
+    def rank(name: str) -> tuple[bool, bool, bool]:
+        node = services[name].value
+        keys = node.keys() if isinstance(node, dict) else ()
+        return "profiles" in keys, "build" not in keys, "ports" not in keys
+
+    return min(services, key=rank, default="")
 
 
 def _texts(node: Node) -> list[str]:

@@ -74,8 +74,7 @@ def explain_key(key: str) -> str:
     chosen = [entry for entry in known if _normal(entry.path) == wanted]
     chosen = chosen or [entry for entry in known if wanted and _normal(entry.path).endswith(f".{wanted}")]
     if not chosen:
-        spellings = {alias: entry for entry in known for alias in entry.key.aliases}
-        chosen = [spellings[key]] if key in spellings else []
+        chosen = [entry for entry in known if key in entry.key.aliases]
     if not chosen and not wanted:
         return "\n".join(f"{each.name:14}{each.doc}" for each in TOP.keys)
     if not chosen:

@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from tidegate.model import queries
+from tidegate.model.judges import Judges
 from tidegate.model.judging import SequentialMetric
-from tidegate.model.metering import GATEWAY, NEEDS_SETTINGS, Origin, OriginKind, Reduce
+from tidegate.model.metering import GATEWAY, NEEDS_SETTINGS, Form, Origin, OriginKind, Reduce
 from tidegate.model.spec import ThresholdMetric
 from tidegate.model.workload import SecretRef
 from tidegate.spec.context import Context, Where, did_you_mean
@@ -108,16 +109,9 @@ def check_queries(
     places = _places(record)
     for metric in metrics:
         where = places.get(metric.name, record.at("metrics"))
-        if metric.source == GATEWAY:
+        kind = _kind(metric.source, origins, where, context)
+        if kind is None:
             continue
-        known = [GATEWAY, *origins, *(kind.value for kind in OriginKind if kind not in NEEDS_SETTINGS)]
-        if metric.source not in known:
-            hint = did_you_mean(metric.source, known)
-            if metric.source in KINDS:
-                hint = f"declare it: analysis.sources: {{{metric.source}: ...}}"
-            context.error(where.child("source"), f"{metric.source[:60]!r} is no metric source", hint)
-            continue
-        kind = origins[metric.source].kind if metric.source in origins else OriginKind(metric.source)
         try:
             queries.check(kind, metric.query)
             if isinstance(metric, SequentialMetric) and metric.per:
@@ -125,9 +119,48 @@ def check_queries(
         except ValueError as error:
             context.error(where.child("query"), f"{kind} cannot measure {metric.query[:60]!r}", str(error))
             continue
+        if isinstance(metric, SequentialMetric) and (why := _misfit(metric, kind)):
+            context.error(where.child("form"), f"{kind} gives no {metric.form} of {metric.query[:60]!r}", why)
         if kind is OriginKind.PROMETHEUS and not {"revision", "instances"} & set(queries.placeholders(metric.query)):
             message = f"{metric.name} asks the same of every revision: what others serve counts against the candidate"
             context.warn(where.child("query"), message, 'name the revision in it, such as {revision="{{revision}}"}')
+
+
+def _misfit(metric: SequentialMetric, kind: OriginKind) -> str:
+    """What to write where a source cannot give numbers of this form; empty where it can."""
+    counted = {OriginKind.STATS: ("restarts", "oom_kills"), OriginKind.HEARTBEAT: ("gaps", "processes")}
+    if metric.form is Form.HISTOGRAM and kind is not OriginKind.SCRAPE:
+        return "read the histogram from the agents' own /metrics: source: scrape"
+    if kind in counted and (metric.form is Form.COUNT) != (metric.query in counted[kind]):
+        return f"counts are {' and '.join(counted[kind])}; everything else is a mean"
+    return "" if kind is not OriginKind.LOGS or metric.form is Form.COUNT else "lines are counted: take form out"
+
+
+def check_judges(judges: Judges, origins: Mapping[str, Origin], record: Record, context: Context) -> None:
+    """The same of the judges' metrics."""
+    for judge, asked in judges.asked():
+        where = record.at("judges").child(judge)
+        kind = _kind(asked.source, origins, where, context)
+        if kind is None:
+            continue
+        try:
+            queries.check(kind, asked.query)
+        except ValueError as error:
+            context.error(where, f"{asked.name}: {kind} cannot measure {asked.query[:60]!r}", str(error))
+
+
+def _kind(source: str, origins: Mapping[str, Origin], where: Where, context: Context) -> OriginKind | None:
+    """The kind of a source; None for the gateway, and after noting that there is no such source."""
+    if source == GATEWAY:
+        return None
+    known = [GATEWAY, *origins, *(kind.value for kind in OriginKind if kind not in NEEDS_SETTINGS)]
+    if source not in known:
+        hint = did_you_mean(source, known)
+        if source in KINDS:
+            hint = f"declare it: analysis.sources: {{{source}: ...}}"
+        context.error(where.child("source"), f"{source[:60]!r} is no metric source", hint)
+        return None
+    return origins[source].kind if source in origins else OriginKind(source)
 
 
 def _places(record: Record) -> dict[str, Where]:

@@ -52,7 +52,8 @@ def _quoted(text: str) -> str:
 def _workload_block(found: Suggestion) -> str:
     lines = ["workload:"]
     if found.compose:
-        lines += [f"  compose: {_quoted(found.compose)}", f"  service: {_quoted(found.service)}"]
+        rest = f"  # one agent a service; there are more: {', '.join(found.others)}" if found.others else ""
+        lines += [f"  compose: {_quoted(found.compose)}", f"  service: {_quoted(found.service)}{rest}"]
         if found.has_ports and not found.published:
             lines.append("  ports: !reset []  # the gateway listens there instead: see routes")
         elif found.published:

@@ -59,6 +59,27 @@ class _Pause:
         return {"anyOf": [single, form]}
 
 
+class _Analyse:
+    """A duration, or an empty mapping for the background."""
+
+    expected = "a duration, or {} to watch in the background from here on"
+    _duration = duration(0.001)
+
+    def read(self, node: Node, context: Context) -> Any:
+        """An Analyse."""
+        if node.value is None or isinstance(node.value, dict):
+            if node.value == {}:
+                return Analyse(None)
+            return mismatch(node, self.expected, context, "write analyse: 5m or analyse: {}")
+        seconds = self._duration.read(node, context)
+        return seconds if seconds is INVALID else Analyse(seconds)
+
+    def schema(self, definitions: dict[str, Any]) -> dict[str, Any]:
+        """Either form."""
+        form = {"type": "object", "additionalProperties": False}
+        return {"anyOf": [self._duration.schema(definitions), form]}
+
+
 _KINDS = (
     Key("exact", _VALUE, "It is this."),
     Key("prefix", _VALUE, "It begins with this."),
@@ -209,11 +230,9 @@ def _step(record: Record, context: Context) -> object:
             return SetWeight(weight), record.node.where
         case {"mirror": int(percent)}:
             return SetMirror(percent), record.node.where
-        case {"analyse": float(seconds)}:
-            return Analyse(seconds), record.node.where
         case {"gate": Gate() as gate}:
             return gate, record.node.where
-    found = next((record[name] for name in ("pause", "set_route", "set_scale") if name in record), INVALID)
+    found = next((record[name] for name in ("pause", "analyse", "set_route", "set_scale") if name in record), INVALID)
     return found if found is INVALID else (found, record.node.where)
 
 
@@ -227,7 +246,11 @@ STEP = Object(
         Key("set_scale", SET_SCALE, "Instances of the canary."),
         Key("pause", _Pause(), "Wait: a duration, or {} for a person (tidegate promote)."),
         Key(
-            "analyse", duration(0.001), "Watch this long; go on only when every verdict is pass.", aliases=("analyze",)
+            "analyse",
+            _Analyse(),
+            "Watch this long and go on only when every verdict is pass; {}: watch in the background from here on "
+            "(without such a step, from the first one on).",
+            aliases=("analyze",),
         ),
         Key("gate", GATE, "Wait for a named person's approval (tidegate approve)."),
     ),

@@ -1,9 +1,10 @@
 """The strategies: shapes and what they become."""
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
-from tidegate.model.spec import BlueGreen, Canary, Rolling, SetWeight, Step
+from tidegate.model.spec import Analyse, BlueGreen, Canary, Rolling, SetWeight, Step
 from tidegate.spec.context import Context
 from tidegate.spec.in_place import IN_PLACE
 from tidegate.spec.kinds import duration, flag, free
@@ -41,6 +42,16 @@ def _keep(default: float) -> Key:
     )
 
 
+def _background(placed: Sequence[tuple[Step, Any]], context: Context) -> None:
+    """What is watched from a step on cannot be judged before it."""
+    begins = [index for index, (step, _) in enumerate(placed) if step == Analyse(None)]
+    for index, (step, where) in enumerate(placed):
+        if begins and index < begins[0] and isinstance(step, Analyse):
+            context.error(where.child("analyse"), "nothing is measured before analyse: {}", "put analyse: {} before it")
+        if begins and index > begins[0] and step == Analyse(None):
+            context.error(where.child("analyse"), "the background analysis runs already", "take it out")
+
+
 def _canary(record: Record, context: Context) -> Canary:
     default = Canary()
     placed = record.get("steps", ())
@@ -54,6 +65,7 @@ def _canary(record: Record, context: Context) -> Canary:
                     "going back is what abort and rollback do: order the steps by weight",
                 )
             last = max(last, step.weight)
+    _background(placed, context)
     steps: tuple[Step, ...] = tuple(step for step, _ in placed)
     return Canary(
         steps=steps if "steps" in record else default.steps,
@@ -62,6 +74,7 @@ def _canary(record: Record, context: Context) -> Canary:
         keep_s=record.get("keep", default.keep_s),
         drain_s=record.get("drain", default.drain_s),
         progress_deadline_s=record.get("progress_deadline", default.progress_deadline_s),
+        baseline=record.get("baseline", default.baseline),
     )
 
 
@@ -71,6 +84,9 @@ CANARY = Object(
     own(
         Key("steps", ListOf(STEP, least=1, expected="a list of steps"), "What happens, in order.", DEFAULT_STEPS),
         Key("sticky", STICKY, "Users stay where they are while the share grows.", "none"),
+        Key(
+            "baseline", flag(), "Start as many instances of stable's release with the canary, to compare with.", "false"
+        ),
         Key("bake", duration(), "Time to watch after promotion; until then the way back is open.", "30s"),
         _keep(Canary().keep_s),
         _DRAIN,

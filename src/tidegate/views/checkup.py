@@ -66,7 +66,7 @@ def _engine(engine: EngineFacts) -> Iterable[Finding]:
             Grade.RISK,
             "live-restore",
             "off: instances stop when the daemon stops",
-            'add "live-restore": true to /etc/docker/daemon.json, then: sudo systemctl reload docker',
+            _live_restore(engine),
         )
     if engine.live_restore:
         yield Finding(Grade.GOOD, "live-restore", "on: instances go on while the daemon is away")
@@ -82,6 +82,13 @@ def _engine(engine: EngineFacts) -> Iterable[Finding]:
         yield Finding(Grade.RISK, "clock", skew, "sudo timedatectl set-ntp true, on both machines")
 
 
+def _live_restore(engine: EngineFacts) -> str:
+    file, reload = "/etc/docker/daemon.json", "sudo systemctl reload docker"
+    if engine.rootless:
+        file, reload = "~/.config/docker/daemon.json", "systemctl --user reload docker"
+    return f'add "live-restore": true to {file}, then: {reload}'
+
+
 def _gateway(facts: MachineFacts, spec: Spec | None) -> Iterable[Finding]:
     routed = spec is None or any(one.workload.routes for one in spec.environments.values())
     if facts.engine.problem:
@@ -92,14 +99,9 @@ def _gateway(facts: MachineFacts, spec: Spec | None) -> Iterable[Finding]:
         yield Finding(grade, "gateway", facts.gateway_problem, mend)
     elif facts.gateway:
         yield Finding(Grade.GOOD, "gateway", facts.gateway)
-    desktop = facts.engine.desktop or facts.engine.rootless
-    if desktop and routed:
-        yield Finding(
-            Grade.RISK,
-            "gateway",
-            "this engine's containers cannot be reached by address from the host",
-            "use a Linux engine that runs as root for agents with routes",
-        )
+    if routed and (facts.engine.desktop or facts.engine.rootless):
+        text = "instances have no address that this machine reaches: the gateway publishes its ports, and is replaced"
+        yield Finding(Grade.RISK, "gateway", f"{text} for every new one (a second without answers); no heartbeats", "")
 
 
 def _ports(facts: MachineFacts) -> Iterable[Finding]:

@@ -4,13 +4,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate.core.explain import Reason, Side, reasons
 from tidegate.core.transitions import TONES
 from tidegate.model.event import Event, EventKind
 from tidegate.model.rollout import AgentState, Phase, Rollout
 from tidegate.model.verdict import MetricState
 from tidegate.views.events import event_data, told
 from tidegate.views.lines import Line, Span, clock, first_line, line, span_of
-from tidegate.views.status import OUTCOME_TONES, waits_for_person
+from tidegate.views.status import waits_for_person
 
 TOLD = frozenset(
     {
@@ -25,6 +26,8 @@ TOLD = frozenset(
     }
 )
 LAST_OPERATIONS = 5
+MARKS = {Side.FOR: "+", Side.AGAINST: "-", Side.OPEN: "?", Side.NEUTRAL: "."}
+TONES_OF = {Side.FOR: "green", Side.AGAINST: "red", Side.OPEN: "yellow", Side.NEUTRAL: "dim"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Explanation:
     tone: str
     reasons: tuple[str, ...]
     metrics: tuple[tuple[str, str, str], ...]
+    tree: Reason | None
     log: tuple[str, ...]
     timeline: tuple[Event, ...]
     seconds_to_decide: float | None
@@ -60,7 +64,8 @@ def explain(state: AgentState, events: Sequence[Event]) -> Explanation:
         tone=TONES[rollout.phase].value,
         reasons=tuple(_reasons(state, rollout)),
         metrics=tuple(_metrics(rollout)),
-        log=tuple(text.strip() for text in rollout.fault.split("\n")[1:]),
+        tree=reasons(state),
+        log=tuple(text.strip() for text in (rollout.fault or rollout.because).split("\n")[1:]),
         timeline=tuple(_timeline(mine)),
         seconds_to_decide=decided,
         seconds_to_recover=back,
@@ -71,7 +76,18 @@ def explain(state: AgentState, events: Sequence[Event]) -> Explanation:
 def _without_rollout(state: AgentState) -> Explanation:
     headline = "decommissioned" if state.decommissioned else "nothing was deployed yet"
     return Explanation(
-        state.key.agent, state.key.environment, headline, "dim", (), (), (), (), None, None, "tidegate deploy RELEASE"
+        state.key.agent,
+        state.key.environment,
+        headline,
+        "dim",
+        (),
+        (),
+        None,
+        (),
+        (),
+        None,
+        None,
+        "tidegate deploy RELEASE",
     )
 
 
@@ -143,11 +159,8 @@ def explanation_lines(story: Explanation) -> tuple[Line, ...]:
     """The story for a person."""
     lines = [line(Span(f"{story.agent}.{story.environment}", "bold"), "  ", Span(story.headline, story.tone))]
     lines += [line("  ", reason) for reason in story.reasons]
-    if story.metrics:
-        lines += [(), line("measurements")]
-        for _, outcome, because in story.metrics:
-            tone = next(tone for known, tone in OUTCOME_TONES.items() if known == outcome)
-            lines.append(line("  ", Span(f"{outcome:<12}", tone), " ", because))
+    if story.tree is not None and story.tree.below:
+        lines += [(), line("why"), *_tree_lines(story.tree.below, 1)]
     if story.log:
         lines += [(), line("last log lines"), *(line("  ", Span(text, "dim")) for text in story.log)]
     if story.timeline:
@@ -162,6 +175,23 @@ def explanation_lines(story: Explanation) -> tuple[Line, ...]:
     if story.next:
         lines += [(), line(Span("next: ", "dim"), story.next)]
     return tuple(lines)
+
+
+def _tree_lines(reasons: Iterable[Reason], depth: int) -> Iterable[Line]:
+    for reason in reasons:
+        text = f"what would have changed it: {reason.text}" if reason.changed else reason.text
+        yield line("  " * depth, Span(f"{MARKS[reason.side]} ", TONES_OF[reason.side]), text)
+        yield from _tree_lines(reason.below, depth + 1)
+
+
+def tree_data(reason: Reason) -> dict[str, Any]:
+    """The reason tree as plain data."""
+    found: dict[str, Any] = {"text": reason.text, "side": reason.side.value}
+    if reason.changed:
+        found["changed"] = True
+    if reason.below:
+        found["below"] = [tree_data(one) for one in reason.below]
+    return found
 
 
 def _timeline_lines(events: Sequence[Event]) -> Iterable[Line]:
@@ -181,6 +211,7 @@ def explanation_data(story: Explanation) -> dict[str, Any]:
         "headline": story.headline,
         "reasons": list(story.reasons),
         "metrics": [dict(zip(("metric", "outcome", "because"), one, strict=True)) for one in story.metrics],
+        "tree": tree_data(story.tree) if story.tree is not None else None,
         "log": list(story.log),
         "timeline": [event_data(None, event) for event in story.timeline],
         "seconds_to_decide": story.seconds_to_decide,

@@ -11,10 +11,11 @@ TONES: Mapping[AgentHealth, str] = {
     AgentHealth.ALIVE: "green",
     AgentHealth.LATE: "yellow",
     AgentHealth.GONE: "red",
+    AgentHealth.UNREACHABLE: "red",
     AgentHealth.STOPPED: "dim",
     AgentHealth.UNKNOWN: "dim",
 }
-HEAD = ("instance", "track", "revision", "version", "health", "last heard", "interval", "message")
+HEAD = ("instance", "track", "revision", "version", "health", "last heard", "interval", "host", "config", "message")
 
 STALE_S = 15.0
 """Whoever listens says so every two seconds; after this long nobody does."""
@@ -41,7 +42,9 @@ def _cells(row: RosterRow, now: float) -> tuple[Span, ...]:
         Span(version or row.desired or "-", "yellow" if row.drifted else ("dim" if never else "")),
         Span(row.health, TONES[row.health]),
         Span("never" if row.last_at is None else f"{span_of(max(0.0, now - row.last_at))} ago", "dim" if never else ""),
-        Span(f"{row.interval_s:g} s" if row.interval_s is not None else "-", "dim" if never else ""),
+        Span(f"{row.interval_s:.3g} s" if row.interval_s is not None else "-", "dim" if never else ""),
+        Span(row.host or "-", "" if row.host else "dim"),
+        Span(row.config or "-", "yellow" if row.config_differs else ("" if row.config else "dim")),
         Span(first_line(said)),
     )
 

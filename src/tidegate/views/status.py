@@ -158,6 +158,8 @@ def step_text(step: Step) -> str:
             return "pause for a person"
         case Pause(duration_s):
             return f"pause {duration_s:g} s"
+        case Analyse(None):
+            return "analyse in the background"
         case Analyse(duration_s):
             return f"analyse {duration_s:g} s"
         case SetRoute(matches, header):

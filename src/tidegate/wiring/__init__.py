@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from tidegate.ports import Fleets, SourceControl, Store
     from tidegate.server.api.running import ApiServer
     from tidegate.server.listener import NetworkAddress
+    from tidegate.server.serving import Tls
 
 
 def main() -> None:
@@ -100,7 +101,7 @@ class Toolbox:
     def _docker_site(self, books: "Books", environment: "Environment", folder: Path) -> "Site":
         from tidegate.adapters.gateway.container import Options
         from tidegate.adapters.gateway.envoy import EnvoyGateway, Writer
-        from tidegate.adapters.hosts import Way
+        from tidegate.adapters.hosts import Way, helper_image
         from tidegate.adapters.metrics.opening import Opener
         from tidegate.adapters.notify.notifier import NoticeSender
         from tidegate.adapters.platform.docker.client import Engine
@@ -115,17 +116,20 @@ class Toolbox:
         from tidegate.controller.loop import Ports
 
         url = endpoint(environment, self.environ)
-        port = agents_port(self.environ)
+        port = port_of(self.environ, "TIDEGATE_AGENTS_PORT", 4319)
         options = DockerOptions(
             subnet=self.environ.get("TIDEGATE_SUBNET", ""),
             heartbeat_url=f"http://{{gateway}}:{port}" if port else "",
-            token_for=lambda instance: self._tokens().of_instance(instance),
+            token_for=lambda instance: self.agent_tokens().of_instance(instance),
+            helper_image=helper_image,
         )
         secrets = Secrets(folder, self.environ)
         platform = DockerPlatform(Engine(url), secrets, options)
         tasks = AllTasks(DockerTasks(platform.engine, secrets, options, platform.network))
         docker = open_docker(url)
-        gateway = EnvoyGateway(docker, Options(), Writer(authority=self.location()))
+        mode = gateway_mode(self.environ)
+        writer = Writer(authority=self.location())
+        gateway = EnvoyGateway(docker, Options(network=mode), writer, platform.network.ensure)
         store = OnePlace(books.store, environment.name)
         heartbeats = self._centre(books, platform.network.host_address, port) if port else None
         ports = Ports(
@@ -140,13 +144,14 @@ class Toolbox:
             NoticeSender(secrets, self.environ),
             tasks,
             Opener(platform.engine, secrets, folder, heartbeats),
+            audit=books.audit,
         )
         folder_of_state = (file_of(self.location()) or Path(locate({}))).parent
         kept = folder_of_state / "secrets"
         # The engine that an environment of hosts names itself is where images come from.
         agents = self.environ.get("TIDEGATE_AGENTS_URL", "")
         there = replace(options, heartbeat_url=agents, supply=Supply(platform.engine))
-        way = Way(Secrets(folder, self.environ), there, writer=gateway.writer)
+        way = Way(Secrets(folder, self.environ), there, Options(network=mode), gateway.writer)
         places = DockerPlaces(books.fleets, ports, way)
         pipeline = self._pipeline(books, platform, docker, environment.name, folder_of_state / "papers")
         return DockerSite(replace(ports, places=places, pipeline=pipeline), platform, gateway, docker, kept, places)
@@ -166,24 +171,58 @@ class Toolbox:
         workshop = EngineWorkshop(engine, source, lambda tell: EngineBuilder(docker, tell), Containers(engine, source))
         return Pipeline(books.deliveries, workshop, FolderPapers(papers), environment, versions, budget())
 
+    def backup_state(self, folder: Path) -> Path:
+        """The state on this machine, never a server's."""
+        from tidegate.adapters.store.keeping import backup
+        from tidegate.adapters.store.location import locate
+
+        return backup(locate(self.environ), folder)
+
+    def restore_state(self, folder: Path) -> Path | None:
+        """As backup_state."""
+        import time
+
+        from tidegate.adapters.store.keeping import restore
+        from tidegate.adapters.store.location import locate
+
+        return restore(locate(self.environ), folder, time.time())
+
+    def fence_state(self) -> int:
+        """As backup_state."""
+        import time
+
+        from tidegate.adapters.store.keeping import fence
+        from tidegate.adapters.store.location import locate
+
+        return fence(locate(self.environ), time.time())
+
     def api(self, serving: "Serving", door: "Door") -> "Runs":
         """The HTTP API."""
         return LateApi(serving, door)
 
     def _centre(self, books: "Books", network: "NetworkAddress", port: int) -> "Centre":
         """The control centre. Its server is loaded when it begins to listen."""
+        from tidegate.control.asking import Orders
         from tidegate.control.centre import Centre
+        from tidegate.control.records import Records
         from tidegate.control.registry import Registry
         from tidegate.controller.clock import WallClock
+
+        opamp = port_of(self.environ, "TIDEGATE_OPAMP_PORT", 4320)
 
         async def listen(registry: Registry, stop: "Event") -> None:
             from tidegate.server.listener import Listener
 
-            await Listener(self._tokens, network, port).run(registry, stop)
+            ports = (port, opamp) if opamp else (port,)
+            others, tls = agents_door(self.environ)
+            await Listener(self.agent_tokens, network, ports, centre.open_desk, others, tls).run(registry, stop)
 
-        return Centre(Registry(books.pulses, WallClock()), listen)
+        registry = Registry(books.pulses, WallClock(), Records(books.records))
+        registry.orders = Orders(books.orders, registry.records, registry)
+        centre = Centre(registry, listen, books.journal)
+        return centre
 
-    def _tokens(self) -> "Tokens":
+    def agent_tokens(self) -> "Tokens":
         """What agents authenticate with; the key lies beside the state, and is made when it is first needed."""
         from tidegate.adapters.store.location import file_of, locate
         from tidegate.control.tokens import Tokens
@@ -330,8 +369,16 @@ class DockerSite:
         return await ask_backups(self.ports.tasks, key, backup, volumes)
 
     async def forget_network(self) -> None:
-        """Remove our network."""
-        await self.platform.network.remove()
+        """Remove our network, and what else the agents shared."""
+        await self.platform.leave()
+
+    async def owner(self, container: str) -> "AgentKey | None":
+        """By the labels of a container of this engine."""
+        from tidegate.adapters.platform.docker.labels import owner
+
+        async with self.platform.engine.call(f"inspect {container}") as docker:
+            facts = await docker.containers.container(container).show()
+        return owner(facts["Config"].get("Labels") or {})
 
     async def takeover(self, container: str, key: "AgentKey") -> "Takeover":
         """A container of this engine."""
@@ -443,16 +490,48 @@ def versions() -> dict[str, str]:
     return found
 
 
-def agents_port(environ: Mapping[str, str]) -> int:
-    """Where agents report, by TIDEGATE_AGENTS_PORT; 0 ("off"): nowhere. Raises UsageError."""
+def gateway_mode(environ: Mapping[str, str]) -> str:
+    """Which network the gateway joins, by TIDEGATE_GATEWAY (host, bridge); empty: as the engine needs it.
+
+    Raises UsageError.
+    """
+    from tidegate.adapters.gateway.container import BRIDGE, HOST
     from tidegate.model.errors import UsageError
 
-    text = environ.get("TIDEGATE_AGENTS_PORT", "") or "4319"
+    text = environ.get("TIDEGATE_GATEWAY", "")
+    modes = {"": "", "host": HOST, "bridge": BRIDGE}
+    if text not in modes:
+        raise UsageError(f"TIDEGATE_GATEWAY={text} is neither host nor bridge", hint="without it the engine says it")
+    return modes[text]
+
+
+def port_of(environ: Mapping[str, str], name: str, default: int) -> int:
+    """The port that a variable names; 0 where it says "off". Raises UsageError."""
+    from tidegate.model.errors import UsageError
+
+    text = environ.get(name, "") or str(default)
     if text == "off":
         return 0
     if not text.isascii() or not text.isdecimal() or not 0 < int(text) < 65536:
-        raise UsageError(f"TIDEGATE_AGENTS_PORT is {text[:20]!r}", hint="a port from 1 to 65535, or off")
+        raise UsageError(f"{name} is {text[:20]!r}", hint="a port from 1 to 65535, or off")
     return int(text)
+
+
+def agents_door(environ: Mapping[str, str]) -> "tuple[tuple[str, ...], Tls | None]":
+    """Further addresses that agents reach us by, and TLS for them. Raises UsageError."""
+    from tidegate.model.errors import UsageError
+    from tidegate.server.serving import Tls
+
+    listed = environ.get("TIDEGATE_AGENTS_LISTEN", "")
+    others = tuple(text.strip() for text in listed.split(",") if text.strip())
+    names = ("TIDEGATE_AGENTS_CERTIFICATE", "TIDEGATE_AGENTS_KEY")
+    files = [Path(environ[name]) for name in names if environ.get(name)]
+    for file in files:
+        if not file.is_file():
+            raise UsageError(f"{file} is not there", hint=f"{' and '.join(names)} name PEM files")
+    if len(files) == 1:
+        raise UsageError("TLS for agents needs a certificate and its key", hint=f"set {' and '.join(names)}")
+    return others, Tls(*files) if files else None
 
 
 def endpoint(environment: "Environment | None", environ: Mapping[str, str]) -> str:

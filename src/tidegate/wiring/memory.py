@@ -62,6 +62,10 @@ class MemorySite:
     async def forget_network(self) -> None:
         """There is none."""
 
+    async def owner(self, container: str) -> AgentKey | None:
+        """Nobody looks for containers in memory."""
+        return None
+
     async def takeover(self, container: str, key: AgentKey) -> Takeover:
         """Nobody starts anything by hand in memory."""
         raise NotFoundError(f"the memory platform has no container {container}")

@@ -63,6 +63,11 @@ class RemoteSite:
     async def forget_network(self) -> None:
         """It goes with the gateway's purge."""
 
+    async def owner(self, container: str) -> AgentKey | None:
+        """A container is looked at where it runs."""
+        await self.takeover(container, AgentKey("", self.environment))
+        return None
+
     async def takeover(self, container: str, key: AgentKey) -> Takeover:
         """A container is taken over where it runs."""
         raise UsageError(

@@ -1,14 +1,16 @@
 """The gateway's container: created, started, replaced without dropping a request, stopped with draining.
 
 It has a generation in its name (tidegate-gateway-1, -2 ...): creating it is a compare-and-set, and a successor runs
-beside it while it drains; both listen on the same ports (SO_REUSEPORT) and read the same volume. Root in the container,
+beside it while it drains; both listen on the same ports (SO_REUSEPORT) and read the same volume. Where the host's
+network is not to be had (Docker Desktop, rootless) it joins the agents' and publishes its ports, fixed at its creation:
+it is then replaced for every new port, and a successor cannot run beside it. Root in the container,
 because ports below 1024 need it, with every capability dropped but that one, and nothing writable but the volume.
 """
 
 import asyncio
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +19,7 @@ import aiohttp
 
 from tidegate.adapters.gateway import names
 from tidegate.adapters.gateway.session import RUN, Session
+from tidegate.adapters.reach import is_walled
 from tidegate.model.errors import EngineError, GatewayError
 from tidegate.model.workload import fingerprint
 
@@ -24,6 +27,10 @@ Json = dict[str, Any]
 LABEL = "dev.tidegate.gateway"
 GENERATION = f"{LABEL}.generation"
 CONFIG = f"{LABEL}.config"
+PORTS = f"{LABEL}.ports"
+HOST = "host"
+BRIDGE = "tidegate"
+"""The agents' network."""
 CREATING_TRIES = 50
 ERRORS = (aiodocker.DockerError, aiohttp.ClientError, OSError, TimeoutError)
 
@@ -32,13 +39,12 @@ ERRORS = (aiodocker.DockerError, aiohttp.ClientError, OSError, TimeoutError)
 class Options:
     """How the gateway's container is made. Seconds; `threads` 0 means one a core, four at most.
 
-    `network` "host" is for Linux engines. Elsewhere name a network that the agents share and the `ports` to publish:
-    they are fixed when the container is created.
+    `network` HOST or BRIDGE; empty: as the engine needs it. `ports` are published when it is not HOST.
     """
 
     name: str = "tidegate-gateway"
     image: str = ""
-    network: str = "host"
+    network: str = ""
     ports: tuple[int, ...] = ()
     threads: int = 0
     drain_s: int = 10
@@ -48,13 +54,14 @@ class Options:
 
 @dataclass(frozen=True)
 class Found:
-    """A gateway container as the engine lists it."""
+    """A gateway container as the engine lists it. `ports` are those that it publishes; None on the host's network."""
 
     id: str
     name: str
     generation: int
     running: bool
     config: str
+    ports: frozenset[int] | None = None
 
 
 async def find(docker: aiodocker.Docker, options: Options) -> tuple[Found, ...]:
@@ -72,7 +79,8 @@ async def find(docker: aiodocker.Docker, options: Options) -> tuple[Found, ...]:
 
 def _found(facts: Json, labels: Mapping[str, str]) -> Found:
     name = str(facts["Names"][0]).lstrip("/")
-    return Found(facts["Id"], name, int(labels[GENERATION]), facts["State"] == "running", labels.get(CONFIG, ""))
+    ports = frozenset(int(port) for port in labels[PORTS].split(",") if port) if PORTS in labels else None
+    return Found(facts["Id"], name, int(labels[GENERATION]), facts["State"] == "running", labels.get(CONFIG, ""), ports)
 
 
 async def ensure(docker: aiodocker.Docker, options: Options) -> None:
@@ -85,13 +93,13 @@ async def ensure(docker: aiodocker.Docker, options: Options) -> None:
 
 async def wanted(docker: aiodocker.Docker, options: Options) -> str:
     """The fingerprint of the container that these options ask for."""
-    return str(create_body(options, await _threads(docker, options))["Labels"][CONFIG])
+    return str(create_body(await _fitted(docker, options))["Labels"][CONFIG])
 
 
 async def create(docker: aiodocker.Docker, options: Options, generation: int) -> str:
     """Create the container of a generation, unless another controller just did. Returns its name."""
     name = f"{options.name}-{generation}"
-    body = create_body(options, await _threads(docker, options))
+    body = create_body(await _fitted(docker, options))
     body["Labels"] |= {GENERATION: str(generation)}
     try:
         await docker.containers.create(body, name=name)
@@ -116,6 +124,26 @@ async def start(docker: aiodocker.Docker, name: str) -> None:
             if not again or getattr(error, "status", 0) != 404:
                 raise EngineError(f"cannot start the gateway {name}: {getattr(error, 'message', error)}") from error
         await asyncio.sleep(0.1)
+
+
+async def try_ports(docker: aiodocker.Docker, options: Options, ports: Collection[int]) -> None:
+    """See whether ports of the host can be had, with a container that only waits. Raises EngineError where they cannot.
+
+    A gateway that has to go before its successor gets its ports must not go in vain.
+    """
+    body = create_body(await _fitted(docker, replace(options, ports=tuple(sorted(ports)))))
+    config = {name: body["HostConfig"][name] for name in ("NetworkMode", "PortBindings")}
+    command = ["/usr/bin/busybox", "sleep", "60"]
+    body = {"Image": body["Image"], "Entrypoint": command, "ExposedPorts": body["ExposedPorts"], "HostConfig": config}
+    try:
+        tried = await docker.containers.create(body)
+        try:
+            await tried.start()
+        finally:
+            await tried.delete(force=True)
+    except ERRORS as error:
+        wanted = ", ".join(str(port) for port in sorted(ports))
+        raise EngineError(f"the gateway cannot have port {wanted}: {getattr(error, 'message', error)}") from error
 
 
 async def remove(docker: aiodocker.Docker, name: str) -> None:
@@ -170,21 +198,24 @@ async def drain(session: Session, drain_s: int) -> int:
     await asyncio.sleep(drain_s + 0.2)
     loop = asyncio.get_running_loop()
     end = loop.time() + drain_s
-    while (left := await _connections(session)) and loop.time() < end:
+    while (left := await connections(session)) and loop.time() < end:
         await asyncio.sleep(0.1)
     return left
 
 
-async def _connections(session: Session) -> int:
+async def connections(session: Session) -> int:
     pattern = r"^listener\.[0-9._]+\.downstream_cx_active$"  # not the admin's, not those of single threads
     [text] = await session.ask([f"/stats?format=json&filter={quote(pattern, safe='')}"])
     return sum(int(entry.get("value", 0)) for entry in json.loads(text)["stats"])
 
 
-def create_body(options: Options, threads: int) -> Json:
-    """The engine's create body. Pure. Its fingerprint is a label, so that a container made otherwise is recognised."""
+def create_body(options: Options) -> Json:
+    """The engine's create body, of options that leave nothing open. Pure.
+
+    Its fingerprint is a label, so that a container made otherwise is recognised.
+    """
     command = ["--config-yaml", json.dumps(bootstrap(options.name)), "--admin-address-path", f"{RUN}/admin"]
-    command += ["--disable-hot-restart", "--concurrency", str(threads), "-l", "warning"]
+    command += ["--disable-hot-restart", "--concurrency", str(options.threads), "-l", "warning"]
     command += ["--drain-time-s", str(options.drain_s), "--drain-strategy", "immediate"]
     body: Json = {
         "Image": options.image,
@@ -205,7 +236,8 @@ def create_body(options: Options, threads: int) -> Json:
             "Mounts": [{"Type": "volume", "Source": options.name, "Target": names.VOLUME}],
         },
     }
-    if options.network != "host":
+    if options.network != HOST:
+        body["Labels"][PORTS] = ",".join(str(port) for port in sorted(options.ports))
         body["ExposedPorts"] = {f"{port}/tcp": {} for port in options.ports}
         body["HostConfig"]["PortBindings"] = {f"{port}/tcp": [{"HostPort": str(port)}] for port in options.ports}
     body["Labels"][CONFIG] = fingerprint(body)
@@ -226,14 +258,16 @@ def bootstrap(name: str) -> Json:
     }
 
 
-async def _threads(docker: aiodocker.Docker, options: Options) -> int:
-    if options.threads:
-        return options.threads
+async def _fitted(docker: aiodocker.Docker, options: Options) -> Options:
+    """The options with what the engine says where they leave it open. Raises EngineError."""
+    if options.threads and options.network:
+        return options
     try:
         facts = await docker.system.info()
     except ERRORS as error:
         raise EngineError(f"the engine does not answer: {error}") from error
-    return max(1, min(4, int(facts.get("NCPU", 1))))
+    threads = options.threads or max(1, min(4, int(facts.get("NCPU", 1))))
+    return replace(options, threads=threads, network=options.network or (BRIDGE if is_walled(facts) else HOST))
 
 
 _ENTRY = f"""umask 077

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -13,20 +13,21 @@ from tidegate.adapters.gateway.container import Options
 from tidegate.adapters.gateway.dump import Applied
 from tidegate.adapters.gateway.image import ensure_gateway_image
 from tidegate.adapters.gateway.merge import Fragment, canonical, merge
+from tidegate.adapters.gateway.ports import PortTakenError
 from tidegate.adapters.gateway.render import Config, render
 from tidegate.adapters.gateway.session import Session, SessionError
 from tidegate.adapters.gateway.volume import Book, Change, StaleError
 from tidegate.model.desired import Desired
-from tidegate.model.errors import GatewayError, LeaseLostError, TidegateError
+from tidegate.model.errors import EngineError, GatewayError, LeaseLostError, TidegateError
 from tidegate.model.observation import Observation, ObservedGateway, Traffic
 from tidegate.model.operation import ApplyRoutes, GatewayOperation, StartGateway
 from tidegate.model.release import AgentKey
 from tidegate.model.workload import Tls
 
 T = TypeVar("T")
-LOOK_S = 0.25
+OVERTAKEN_S = 0.25
 """How often a writer that waits looks whether another one has taken its place, in seconds."""
-LOOK_S = 8.0
+ANSWER_S = 8.0
 """How long a look may take: a link that is cut answers nothing, and says nothing."""
 
 TRIES = 20
@@ -44,24 +45,33 @@ class Writer:
 class EnvoyGateway:
     """One host's gateway. `writer` may be replaced at any time, when a lease is taken."""
 
-    def __init__(self, docker: aiodocker.Docker, options: Options = Options(), writer: Writer = Writer()) -> None:  # noqa: B008 - frozen
+    def __init__(
+        self,
+        docker: aiodocker.Docker,
+        options: Options = Options(),  # noqa: B008 - frozen
+        writer: Writer = Writer(),
+        network: Callable[[], Awaitable[object]] | None = None,
+    ) -> None:
+        """`network` makes the agents' network where it is not there yet."""
         self._docker = docker
+        self._network = network
         self._options = options
         self.writer = writer
         self._session: Session | None = None
         self._opening = asyncio.Lock()
         self._applying = asyncio.Lock()
         self._book: Book | None = None
+        self._ports: frozenset[int] | None = None
 
     # -- the port
 
     async def observe(self, key: AgentKey) -> ObservedGateway:
         """What is in force for one agent, and its requests in flight. Never raises."""
         try:
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(ANSWER_S):
                 return await self._with_session(lambda session: force.observe(session, key.fleet))
         except TimeoutError:
-            return ObservedGateway(running=False, detail=f"no answer within {LOOK_S:g} s")
+            return ObservedGateway(running=False, detail=f"no answer within {ANSWER_S:g} s")
         except TidegateError as error:
             return ObservedGateway(running=False, detail=error.message)
 
@@ -81,10 +91,10 @@ class EnvoyGateway:
     async def counters(self, key: AgentKey) -> dict[int, Traffic]:
         """Cumulative traffic by revision since the gateway started. Raises GatewayError."""
         try:
-            async with asyncio.timeout(LOOK_S):
+            async with asyncio.timeout(ANSWER_S):
                 [text] = await self._with_session(lambda session: session.ask([stats.path_of(key.fleet)]))
         except TimeoutError:
-            raise GatewayError(f"the gateway did not answer within {LOOK_S:g} s") from None
+            raise GatewayError(f"the gateway did not answer within {ANSWER_S:g} s") from None
         return stats.traffic(text)
 
     def fence(self, epoch: int) -> None:
@@ -102,18 +112,23 @@ class EnvoyGateway:
     async def outdated(self) -> bool:
         """Whether the running container was made from another image or other options than these."""
         options = await self._with_image()
-        found = await container.find(self._docker, options)
-        wanted = await container.wanted(self._docker, options)
-        return any(one.running and one.config != wanted for one in found[:1])
+        newest = next((one for one in (await container.find(self._docker, options))[:1] if one.running), None)
+        if newest is None:
+            return False
+        options = replace(options, ports=tuple(newest.ports or ()))
+        return newest.config != await container.wanted(self._docker, options)
 
     async def replace(self) -> int:
         """Start a successor, wait until it serves all there is, drain the former and remove it; no request is lost.
 
-        Returns the number of connections (WebSocket, TCP) that had to be cut after draining.
+        One that publishes its ports goes first: they answer nobody until the successor has them. Returns the number of
+        connections (WebSocket, TCP) that had to be cut after draining.
         """
         options = await self._with_image()
         former = await container.find(self._docker, options)
         running = [one for one in former if one.running]
+        if running and running[0].ports is not None:
+            return await self._publish(running[0].ports)
         name = await container.create(self._docker, options, (former[0].generation if former else 0) + 1)
         await container.start(self._docker, name)
         successor = await container.connect(self._docker, name, options.ready_s)
@@ -173,7 +188,10 @@ class EnvoyGateway:
         return self._options
 
     async def _start(self) -> None:
-        await container.ensure(self._docker, await self._with_image())
+        options = await self._with_image()
+        if self._network is not None and options.network != container.HOST:
+            await self._network()
+        await container.ensure(self._docker, options)
         await self._with_session(lambda session: session.ask(["/ready"]))
 
     async def _open(self) -> Session:
@@ -185,6 +203,7 @@ class EnvoyGateway:
                 if not running:
                     raise GatewayError("the gateway is not running", hint="it is started when an agent has routes")
                 self._session = await container.connect(self._docker, running[0].name, self._options.ready_s)
+                self._ports = running[0].ports
             return self._session
 
     async def _with_session(self, work: Callable[[Session], Awaitable[T]]) -> T:
@@ -211,6 +230,11 @@ class EnvoyGateway:
             former = book.of(fragment.key)
         _check_epoch(former, fragment)
         others = book.others(fragment.key)
+        listening = {goal.route.listen for one in (*others, fragment) for goal in one.routes}
+        if self._ports is not None and not listening <= self._ports:
+            await self._can_have(listening - self._ports)
+            await self._publish(self._ports | listening)
+            raise StaleError("the gateway was replaced, to publish another port")
         want = render(merge((*others, fragment)))
         if want.secrets:  # looking for the image takes longer than moving traffic
             await tls.ensure(self._docker, session, await self._with_image(), want.secrets)
@@ -218,11 +242,44 @@ class EnvoyGateway:
             await self._to(session, book, None if fragment == former else fragment, want)
             if fragment == former:
                 await self._in_force(session, fragment)
-        except ports.PortTakenError as error:
+        except PortTakenError as error:
             if fragment != former:
                 back = replace(former, epoch=fragment.epoch, authority=fragment.authority)
                 await self._to(session, self._book or book, back, render(merge((*others, back))))
             raise await ports.explained(self._docker, error) from error
+
+    async def _can_have(self, new: Collection[int]) -> None:
+        try:
+            await container.try_ports(self._docker, await self._with_image(), new)
+        except EngineError as error:
+            if (port := ports.taken_port(error.message)) is None:
+                raise
+            raise await ports.explained(self._docker, PortTakenError(port)) from error
+
+    async def _publish(self, listening: frozenset[int]) -> int:
+        """Put a gateway that publishes these ports in the place of the one that runs: they answer nobody meanwhile.
+
+        Returns the number of connections that were cut.
+        """
+        options = await self._with_image()
+        former = await container.find(self._docker, options)
+        cut = await self._with_session(container.connections)
+        await self.close()
+        try:
+            await self._successor(replace(options, ports=tuple(sorted(listening))), former)
+        except EngineError:  # a port of the new ones is taken: back to those that it had
+            failed = await container.find(self._docker, options)
+            await self._successor(replace(options, ports=tuple(sorted(former[0].ports or ()))), failed)
+            raise
+        return cut
+
+    async def _successor(self, options: Options, former: tuple[container.Found, ...]) -> None:
+        name = await container.create(self._docker, options, former[0].generation + 1)
+        for one in former:
+            await container.remove(self._docker, one.name)
+        await container.start(self._docker, name)
+        session = await self._open()
+        await force.wait_for_files(session, await volume.read(session))
 
     async def _in_force(self, session: Session, fragment: Fragment) -> None:
         """Have Envoy read the files again when what this agent needs is not in force: its port was taken, say."""
@@ -256,13 +313,13 @@ class EnvoyGateway:
 
 async def _settled(session: Session, book: Book, expected: Applied) -> None:
     """Wait until it is in force. Another writer's commit may have taken its place meanwhile: StaleError then."""
-    for _ in range(math.ceil(force.APPLY_S / LOOK_S) - 1):
+    for _ in range(math.ceil(force.APPLY_S / OVERTAKEN_S) - 1):
         try:
-            return await force.wait_for(session, expected, LOOK_S)
+            return await force.wait_for(session, expected, OVERTAKEN_S)
         except force.NotYetError:
             if not await volume.is_current(session, book):
                 raise StaleError("another writer changed the gateway's volume") from None
-    return await force.wait_for(session, expected, LOOK_S)
+    return await force.wait_for(session, expected, OVERTAKEN_S)
 
 
 def _check_epoch(former: Fragment, fragment: Fragment) -> None:

@@ -20,8 +20,8 @@ class PortTakenError(GatewayError):
 
 
 def taken_port(reason: str) -> int | None:
-    """The port in Envoy's complaint about binding, or None when it complains about something else."""
-    found = re.search(r"cannot bind '[^']*?:(\d+)'", reason)
+    """The port in Envoy's or the engine's complaint about binding, or None when it complains about something else."""
+    found = re.search(r"(?:cannot bind '|Bind for |listen tcp4? )[^' ]*?:(\d+)\b", reason)
     return int(found[1]) if found else None
 
 

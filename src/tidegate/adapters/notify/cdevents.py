@@ -16,6 +16,9 @@ CDEVENTS = "0.5.1"
 SPACE = uuid.UUID("6f1cd1f1-5a7c-5f0e-9d6a-0a4f6f1f7d10")
 """The name space of our identities: the same event always has the same one, so receivers can drop what comes twice."""
 
+DRILL = "dev.cdeventsx.tidegate-drill.finished.0.1.0"
+"""A rehearsal has no word of its own there: a custom event, as CDEvents' "Custom Events" names them."""
+
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 
@@ -33,6 +36,8 @@ def chain(event: Event) -> str:
 def type_of(event: Event) -> str:
     """The vocabulary's word for what happened."""
     match event.data.get("end"):
+        case "drill_passed" | "drill_failed":
+            return DRILL
         case "promoted" if event.data.get("undo_of") is not None:
             word = "service.rolledback"
         case "promoted":

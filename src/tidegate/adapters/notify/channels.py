@@ -10,6 +10,7 @@ from tidegate.adapters.notify import cdevents, signing
 from tidegate.model.event import Event
 from tidegate.model.policy import Endpoint
 
+TOLD = ("end", "version", "former", "image", "commit", "took_s", "audit_head")
 FORM = "application/x-www-form-urlencoded"
 
 
@@ -31,7 +32,9 @@ def webhook(sequence: int, event: Event, at: int, secrets: Sequence[str]) -> Req
 
 def slack(event: Event) -> Request:
     """An incoming web hook as Slack, Mattermost and Rocket.Chat take it. Source: https://docs.slack.dev/messaging"""
-    text = event.because.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    head = event.data.get("audit_head")
+    witness = f"\naudit head {head}" if head else ""
+    text = (event.because + witness).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return Request(json.dumps({"text": text}).encode(), {"content-type": "application/json"})
 
 
@@ -58,6 +61,6 @@ def variables_of(event: Event) -> dict[str, str]:
         "ENVIRONMENT": event.key.environment,
         "REVISION": event.revision,
         "TEXT": event.because,
-        **{name.upper(): event.data.get(name) for name in ("end", "version", "former", "image", "commit", "took_s")},
+        **{name.upper(): event.data.get(name) for name in TOLD},
     }
     return {f"TIDEGATE_{name}": "" if value is None else str(value) for name, value in plain.items()}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 from urllib.parse import quote
 
+from tidegate.adapters.remote.agents import RemoteOrders, RemoteRecords
 from tidegate.adapters.remote.client import Client, path_of
 from tidegate.model import codec
 from tidegate.model.access import AccessToken
@@ -179,6 +180,10 @@ class RemoteJournal:
             since = end + 1e-6
         return found
 
+    async def trim(self, key: AgentKey, before: float) -> int:
+        """The server forgets by itself: `tidegate serve --keep DAYS`."""
+        _refuse()
+
     async def add_release(self, release: Release) -> None:
         """Deploying keeps it: the server adds the release of every intent that it takes."""
 
@@ -223,6 +228,10 @@ class RemotePulses:
         keys = [key] if key is not None else await RemoteStore(self.client).keys()
         found = [await self.client.get(f"{path_of(one)}/pulses", host=one.host) for one in keys]
         return [codec.load(pulse, Pulse) for each in found for pulse in each["pulses"]]
+
+    async def reporting(self) -> tuple[AgentKey, ...]:
+        """Every agent of which an instance reported, as far as the token reaches."""
+        return tuple(codec.load(one, AgentKey) for one in await self.client.get("/v1/reporting"))
 
     async def last_listening(self) -> Listening:
         """As the server says it."""
@@ -335,14 +344,23 @@ class RemoteBooks:
         self.client = client
         self.store = RemoteStore(client)
         self.journal = RemoteJournal(client)
-        self.lease = RemoteLease()
         self.pulses = RemotePulses(client)
+        self.records = RemoteRecords(client)
+        self.orders = RemoteOrders(client)
         self.switches = RemoteSwitches(client)
         self.outbox = RemoteOutbox(client)
         self.fleets = RemoteFleets(client)
         self.deliveries = RemoteDeliveries(client)
         self.audit = RemoteAudit(client)
         self.access = RemoteAccess(client)
+
+    def lease_of(self, environment: str) -> RemoteLease:
+        """The server decides."""
+        return RemoteLease()
+
+    async def compact(self) -> bool:
+        """The server's disk is the server's matter."""
+        return False
 
     async def close(self) -> None:
         """Let go of the connections."""

@@ -13,7 +13,7 @@ from tidegate.model.event import Event
 from tidegate.model.observation import Observation, ObservedGateway, Traffic
 from tidegate.model.operation import GatewayOperation, PlatformOperation
 from tidegate.model.policy import Endpoint
-from tidegate.model.release import AgentKey, Image
+from tidegate.model.release import AgentKey, Image, Revision
 
 
 def place(environment: str) -> str:
@@ -49,6 +49,10 @@ class RemotePlatform:
     async def execute(self, operation: PlatformOperation) -> None:
         """The server carries out."""
         _refuse()
+
+    async def found(self, key: AgentKey) -> tuple[Revision, ...]:
+        """The server looks."""
+        return ()
 
     async def changed(self, key: AgentKey, timeout_s: float) -> bool:
         """The server waits."""

@@ -1,18 +1,23 @@
-"""One database: an engine, a thread that writes, a thread that reads, and errors in plain words.
+"""One database: an engine, threads that write, note and read, and errors in plain words.
 
 SQLite in WAL mode with synchronous=FULL: when a commit returns, it is on the disk. Readers never hold a writer up, so
 the two have a thread each; writes of this process happen in the order in which they were asked for.
+
+What may be lost with the machine's power (that the lease was renewed, what was sampled) is noted in a thread of its own
+that does not wait for the disk: a decision must not stand in a queue behind it. That thread also carries the log over
+into the database, which takes several times as long as a commit.
 """
 
 import asyncio
+import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from tidegate.adapters.store.faults import explain
@@ -21,8 +26,14 @@ from tidegate.model.errors import StoreError
 
 T = TypeVar("T")
 
+Version = tuple[int, int]
+"""Which opening of the connection, and SQLite's own number, which means something within one connection only."""
+
 BUSY_S = 10.0
 """How long a write waits for another process's transaction."""
+
+MOST_PAGES = 10_000
+"""Of SQLite's log, 40 MB: only where nothing is ever noted does a commit carry the log over itself."""
 
 CALL_S = 30.0
 """How long a call waits for its thread: longer than BUSY_S, so that the database's own answer comes first."""
@@ -73,17 +84,49 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
 
-class Lane:
-    """One thread with one connection that it keeps."""
+def _raw(connection: Connection) -> sqlite3.Connection:
+    """SQLite's own connection, for what must not be in a transaction."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    return raw
 
-    def __init__(self, engine: Engine, name: str, *, write: bool) -> None:
+
+MOST_TOGETHER = 200
+"""Works that share one commit at most."""
+
+
+class Lane:
+    """One thread with one connection that it keeps.
+
+    What is asked for while a commit is under way shares the next one, each work in a savepoint of its own: one that
+    fails leaves no trace and harms no other. A commit costs milliseconds; a thousand writes a second need this.
+    """
+
+    def __init__(self, engine: Engine, name: str, *, write: bool, pragmas: Sequence[str] = ()) -> None:
         self._engine = engine.execution_options(write=write)
+        self._pragmas = pragmas if engine.dialect.name == "sqlite" else ()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"store-{name}")
         self._connection: Connection | None = None
+        self._opened = 0
+        self._waiting: deque[tuple[Callable[[Connection], Any], Future[Any]]] = deque()
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         """One transaction. Raises StoreError; after its deadline, whether the work was done is unknown."""
-        future = asyncio.get_running_loop().run_in_executor(self._thread, self._transaction, work)
+        done: Future[T] = Future()
+        self._waiting.append((work, done))
+        self._thread.submit(self._next)
+        return await self._in_time(asyncio.wrap_future(done))
+
+    async def version(self) -> Version | None:
+        """Another one after any other connection has committed something; None on a server.
+
+        Source: https://www.sqlite.org/pragma.html#pragma_data_version
+        """
+        if self._engine.dialect.name != "sqlite":
+            return None
+        return await self._in_time(asyncio.get_running_loop().run_in_executor(self._thread, self._version))
+
+    async def _in_time(self, future: asyncio.Future[T]) -> T:
         try:
             return await asyncio.wait_for(asyncio.shield(future), CALL_S)
         except TimeoutError as error:
@@ -92,15 +135,52 @@ class Lane:
                 hint="look at the disk that holds the state (dmesg, df -h); what was asked may still happen",
             ) from error
 
-    def _transaction(self, work: Callable[[Connection], T]) -> T:
+    def _next(self) -> None:
+        """Everything that waits, in one transaction, in the order in which it was asked for."""
+        waiting = [self._waiting.popleft() for _ in range(min(len(self._waiting), MOST_TOGETHER))]
+        batch = [(work, done) for work, done in waiting if done.set_running_or_notify_cancel()]
+        if not batch:
+            return  # an earlier turn took it along
         try:
-            if self._connection is None:
-                self._connection = self._engine.connect()
-            with self._connection.begin():
-                return work(self._connection)
+            ends = self._transaction([work for work, _ in batch])
+        except BaseException as error:
+            ends = [error] * len(batch)
+        for (_, done), end in zip(batch, ends, strict=True):
+            if isinstance(end, SQLAlchemyError):
+                done.set_exception(explain(end, self._engine.url.render_as_string(hide_password=True)))
+            elif isinstance(end, BaseException):
+                done.set_exception(end)
+            else:
+                done.set_result(end)
+
+    def _transaction(self, works: list[Callable[[Connection], Any]]) -> list[Any]:
+        """Results, an exception in the place of each work that failed alone. Raises when nothing was kept."""
+        try:
+            with self._open().begin() as transaction:
+                connection = transaction.connection
+                if len(works) == 1:
+                    return [works[0](connection)]
+                return [_apart(connection, work) for work in works]
         except SQLAlchemyError as error:
             self._forget()
             raise explain(error, self._engine.url.render_as_string(hide_password=True)) from error
+
+    def _version(self) -> Version | None:
+        try:
+            # Past SQLAlchemy, which would begin a transaction: this is asked many times a second.
+            [number] = _raw(self._open()).execute("PRAGMA data_version").fetchone()
+            return self._opened, int(number)
+        except (SQLAlchemyError, sqlite3.Error):
+            return None  # whoever reads next is told what is wrong
+
+    def _open(self) -> Connection:
+        if self._connection is None:
+            connection = self._engine.connect()
+            for pragma in self._pragmas:
+                _raw(connection).execute(f"PRAGMA {pragma}")
+            self._connection = connection
+            self._opened += 1
+        return self._connection
 
     def _forget(self) -> None:
         connection, self._connection = self._connection, None
@@ -116,6 +196,19 @@ class Lane:
         self._thread.shutdown(wait=True)
 
 
+def _apart(connection: Connection, work: Callable[[Connection], Any]) -> Any:
+    """One of several works. A database in trouble ends them all; anything else is this work's alone."""
+    try:
+        with connection.begin_nested():
+            return work(connection)
+    except IntegrityError as error:
+        return error
+    except SQLAlchemyError:
+        raise
+    except Exception as error:
+        return error
+
+
 class Database:
     """Reads and writes, each a transaction in its thread. `commits_ms` holds how long the last thousand writes took."""
 
@@ -123,7 +216,8 @@ class Database:
         self.engine = engine
         self.commits_ms: deque[float] = deque(maxlen=1000)
         self._reader = Lane(engine, "read", write=False)
-        self._writer = Lane(engine, "write", write=True)
+        self._writer = Lane(engine, "write", write=True, pragmas=(f"wal_autocheckpoint={MOST_PAGES}",))
+        self._noter = Lane(engine, "note", write=True, pragmas=("synchronous=NORMAL",))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Run `work` on a consistent snapshot."""
@@ -136,15 +230,55 @@ class Database:
         self.commits_ms.append((time.perf_counter() - began) * 1000)
         return result
 
+    async def note(self, work: Callable[[Connection], T]) -> T:
+        """Run `work` in one transaction that an end of this process keeps, and a power failure may take back."""
+        return await self._noter.run(work)
+
+    async def version(self) -> Version | None:
+        """Stays the same for as long as nobody commits anything, in any process; None where that cannot be told."""
+        return await self._reader.version()
+
     async def aside(self, work: Callable[[], T]) -> T:
         """Run blocking work that is not a transaction, off the loop."""
         return await asyncio.to_thread(work)
+
+    async def compact(self) -> bool:
+        """Give the room of what was deleted back to the disk; False while another process writes, and on a server."""
+        return await asyncio.to_thread(self._vacuum)
+
+    def _vacuum(self) -> bool:
+        if self.engine.dialect.name != "sqlite":
+            return False
+        connection = self.engine.raw_connection()
+        try:
+            connection.cursor().execute("VACUUM")
+        except sqlite3.OperationalError:
+            return False
+        finally:
+            connection.close()
+        return True
 
     async def close(self) -> None:
         """Let go of threads and connections."""
         await asyncio.to_thread(self._shut)
 
     def _shut(self) -> None:
-        self._writer.close()
-        self._reader.close()
+        for lane in (self._writer, self._noter, self._reader):
+            lane.close()
         self.engine.dispose()
+
+
+class Latest(Generic[T]):
+    """What is read over and over and seldom changes: read again only when somebody has committed something since."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._version: Version | None = None
+        self._known: tuple[object, T] | None = None
+
+    async def get(self, question: object, read: Callable[[], Awaitable[T]]) -> T:
+        """The answer to the question. The version is looked at first: what is committed after it is found next time."""
+        version = await self._database.version()
+        if self._known is None or version is None or (version, question) != (self._version, self._known[0]):
+            self._version, self._known = version, (question, await read())
+        return self._known[1]

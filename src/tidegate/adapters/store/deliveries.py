@@ -4,7 +4,7 @@ from sqlalchemy import Connection, Select, func, insert, select, update
 
 from tidegate.adapters.store import documents
 from tidegate.adapters.store.audit import add_act
-from tidegate.adapters.store.database import Database
+from tidegate.adapters.store.database import Database, Latest
 from tidegate.adapters.store.folding import fold
 from tidegate.adapters.store.reserve import Reserve
 from tidegate.adapters.store.rows import Row, event_row, write_release, write_told
@@ -26,6 +26,7 @@ class SqlDeliveries:
     def __init__(self, database: Database, reserve: Reserve) -> None:
         self._database = database
         self._reserve = reserve
+        self._open: dict[str, Latest[tuple[DeliveryKey, ...]]] = {}
 
     async def begin(self, delivery: Delivery) -> Delivery:
         """Keep a new delivery under the next number."""
@@ -46,7 +47,11 @@ class SqlDeliveries:
             raise NotFoundError(f"{key.agent} has no delivery {key.number}", hint="tidegate status shows the latest")
 
     async def open(self, environment: str) -> tuple[DeliveryKey, ...]:
-        """Every delivery that is not over, sorted."""
+        """Every delivery that is not over, sorted. Cheap to ask again and again."""
+        latest = self._open.setdefault(environment, Latest(self._database))
+        return await latest.get(None, lambda: self._read_open(environment))
+
+    async def _read_open(self, environment: str) -> tuple[DeliveryKey, ...]:
         table = deliveries.c
         query = select(table.agent, table.number).where(table.open.is_(True), table.environment == environment)
         query = query.order_by(table.agent, table.number)
@@ -67,7 +72,7 @@ class SqlDeliveries:
         """Everything in one transaction. Raises LeaseLostError when `epoch` is not the one in force."""
 
         def work(connection: Connection) -> list[int]:
-            require(connection, epoch)
+            require(connection, decision.state.key.agent.environment, epoch)
             folded = fold(connection, self._reserve)
             _write(connection, decision)
             return folded

@@ -31,7 +31,7 @@ class SqlFleets:
         """State, intents for hosts, events, answers and revisions in one transaction. Raises LeaseLostError."""
 
         def work(connection: Connection) -> list[int]:
-            require(connection, epoch)
+            require(connection, decision.state.key.environment, epoch)
             folded = fold(connection, self._reserve)
             _write(connection, decision)
             return folded

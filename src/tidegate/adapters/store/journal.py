@@ -2,10 +2,10 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from tidegate.adapters.store import documents
-from tidegate.adapters.store.database import Database
+from tidegate.adapters.store.database import Database, Latest
 from tidegate.adapters.store.packing import pack, unpack
 from tidegate.adapters.store.rows import event_row, key_columns, write_release
 from tidegate.adapters.store.tables import blocks as blocks_table
@@ -30,6 +30,7 @@ class SqlJournal:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._read: dict[AgentKey | None, Latest[list[tuple[int, Event]]]] = {}
 
     async def append(self, events: Sequence[Event]) -> None:
         """Add to the event log."""
@@ -38,7 +39,14 @@ class SqlJournal:
             await self._database.write(lambda connection: connection.execute(insert(events_table), rows))
 
     async def events(self, key: AgentKey | None, after: int = 0, limit: int = 1000) -> list[tuple[int, Event]]:
-        """Events with their sequence numbers, oldest first; of every agent when `key` is None."""
+        """Events with their sequence numbers, oldest first; of every agent when `key` is None.
+
+        Cheap to ask again and again while nothing happens.
+        """
+        latest = self._read.setdefault(key, Latest(self._database))
+        return list(await latest.get((after, limit), lambda: self._read_events(key, after, limit)))
+
+    async def _read_events(self, key: AgentKey | None, after: int, limit: int) -> list[tuple[int, Event]]:
         table = events_table.c
         query = select(table.seq, table.version, table.document).where(table.seq > after).order_by(table.seq)
         if key is not None:
@@ -49,7 +57,7 @@ class SqlJournal:
     async def add_blocks(self, key: AgentKey, blocks: Sequence[Block]) -> None:
         """Keep measurement blocks for replay, in the order of their ends."""
         if blocks:
-            await self._database.write(lambda connection: _add_blocks(connection, key, list(blocks)))
+            await self._database.note(lambda connection: _add_blocks(connection, key, list(blocks)))
 
     async def blocks(self, key: AgentKey, since: float, until: float) -> list[Block]:
         """Measurement blocks that ended within the span (unix seconds, both ends included)."""
@@ -58,6 +66,10 @@ class SqlJournal:
         query = query.filter_by(**key_columns(key)).order_by(table.seq)
         payloads = await self._database.read(lambda connection: connection.execute(query).scalars().all())
         return [block for payload in payloads for block in _unpack(payload) if since <= block.at <= until]
+
+    async def trim(self, key: AgentKey, before: float) -> int:
+        """Forget blocks that ended before a time (unix seconds), whole rows at a time; how many. Events never go."""
+        return await self._database.write(lambda connection: _trim(connection, key, before))
 
     async def add_release(self, release: Release) -> None:
         """Keep a release; the same one twice is harmless."""
@@ -111,6 +123,14 @@ def _add_blocks(connection: Connection, key: AgentKey, blocks: list[Block]) -> N
             seq = None
         else:
             connection.execute(insert(blocks_table), {**key_columns(key), **values})
+
+
+def _trim(connection: Connection, key: AgentKey, before: float) -> int:
+    old = [blocks_table.c[name] == value for name, value in key_columns(key).items()]
+    old.append(blocks_table.c.last_at < before)
+    entries = connection.execute(select(blocks_table.c.entries).where(*old)).scalars().all()
+    connection.execute(delete(blocks_table).where(*old))
+    return sum(entries)
 
 
 def _unpack(payload: bytes) -> list[Block]:

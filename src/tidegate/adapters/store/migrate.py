@@ -13,7 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from tidegate.adapters.store.faults import explain
 from tidegate.model.errors import StoreError
 
-KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006")
+KNOWN = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every migration in migrations/versions, oldest first. Kept here so that an up-to-date database needs no Alembic."""
 
 LOCK_S = 60.0

@@ -18,8 +18,10 @@ from tidegate.adapters.store.journal import SqlJournal
 from tidegate.adapters.store.lease import SqlLease
 from tidegate.adapters.store.location import file_of, locate
 from tidegate.adapters.store.migrate import migrate
+from tidegate.adapters.store.orders import SqlOrders
 from tidegate.adapters.store.outbox import SqlOutbox
 from tidegate.adapters.store.pulses import SqlPulses
+from tidegate.adapters.store.records import SqlRecords
 from tidegate.adapters.store.reserve import Reserve
 from tidegate.adapters.store.store import SqlStore
 from tidegate.adapters.store.switches import SqlSwitches
@@ -28,12 +30,14 @@ from tidegate.model.errors import StoreError
 
 @dataclass(frozen=True)
 class State:
-    """The ports of one database. Close the state when done."""
+    """The ports of one database. Close the state when done. `lease` is that over every environment at once."""
 
     store: SqlStore
     journal: SqlJournal
     lease: SqlLease
     pulses: SqlPulses
+    records: SqlRecords
+    orders: SqlOrders
     switches: SqlSwitches
     outbox: SqlOutbox
     fleets: SqlFleets
@@ -41,6 +45,15 @@ class State:
     access: SqlAccess
     deliveries: SqlDeliveries
     database: Database
+    reserve: Reserve
+
+    def lease_of(self, environment: str) -> SqlLease:
+        """Who decides in one environment."""
+        return SqlLease(self.database, self.reserve, environment)
+
+    async def compact(self) -> bool:
+        """Give the room of what was forgotten back to the disk; False where that is not possible now."""
+        return await self.database.compact()
 
     async def close(self) -> None:
         """Let go of threads and connections."""
@@ -79,6 +92,8 @@ def _open(location: str) -> State:
         SqlJournal(database),
         lease,
         SqlPulses(database),
+        SqlRecords(database),
+        SqlOrders(database),
         SqlSwitches(database),
         SqlOutbox(database),
         SqlFleets(database, reserve),
@@ -86,6 +101,7 @@ def _open(location: str) -> State:
         SqlAccess(database),
         SqlDeliveries(database, reserve),
         database,
+        reserve,
     )
 
 

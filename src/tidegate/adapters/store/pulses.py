@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, insert, select, update
+from sqlalchemy import Connection, delete, select, update
 
 from tidegate.adapters.store import documents
 from tidegate.adapters.store.database import Database
 from tidegate.adapters.store.tables import listening as listening_table
 from tidegate.adapters.store.tables import pulses as table
 from tidegate.adapters.store.upgrades import Kind
+from tidegate.adapters.store.upserts import upsert
 from tidegate.model.heartbeat import Listening, Pulse
 from tidegate.model.release import AgentKey
 
@@ -31,10 +32,10 @@ class SqlPulses:
 
         def work(connection: Connection) -> None:
             for start in range(0, len(rows), CHUNK):
-                _write(connection, rows[start : start + CHUNK])
+                upsert(connection, table, rows[start : start + CHUNK])
             connection.execute(update(listening_table).where(listening_table.c.name == AGENTS).values(heard))
 
-        await self._database.write(work)
+        await self._database.note(work)
 
     async def pulses(self, key: AgentKey | None) -> list[Pulse]:
         """The latest pulse of each instance, by name; of every agent when `key` is None."""
@@ -44,6 +45,12 @@ class SqlPulses:
             query = query.filter_by(agent=key.agent, environment=key.environment)
         rows = await self._database.read(lambda connection: connection.execute(query).all())
         return [documents.value(Kind.PULSE, Pulse, row.version, row.document) for row in rows]
+
+    async def reporting(self) -> tuple[AgentKey, ...]:
+        """Every agent in every environment of which an instance reported, sorted."""
+        query = select(table.c.agent, table.c.environment).distinct().order_by(table.c.agent, table.c.environment)
+        rows = await self._database.read(lambda connection: connection.execute(query).all())
+        return tuple(AgentKey(row.agent, row.environment) for row in rows)
 
     async def last_listening(self) -> Listening:
         """As saved last; nobody listens (at 0) where nothing was ever saved."""
@@ -59,24 +66,3 @@ class SqlPulses:
 def _row(pulse: Pulse) -> dict[str, Any]:
     name = {"agent": pulse.key.agent, "environment": pulse.key.environment, "instance": pulse.instance}
     return {**name, "last_at": pulse.last_at, **documents.columns(pulse)}
-
-
-def _write(connection: Connection, rows: list[dict[str, Any]]) -> None:
-    """Update those that are there and insert the others: two statements, however many there are."""
-    agents = {row["agent"] for row in rows}
-    query = select(table.c.agent, table.c.environment, table.c.instance).where(table.c.agent.in_(agents))
-    there = {tuple(row) for row in connection.execute(query)}
-    new = [row for row in rows if (row["agent"], row["environment"], row["instance"]) not in there]
-    old = [row for row in rows if (row["agent"], row["environment"], row["instance"]) in there]
-    if new:
-        connection.execute(insert(table), new)
-    if old:
-        same = [table.c[name] == bindparam(f"its_{name}") for name in ("agent", "environment", "instance")]
-        given: dict[str, Any] = {name: bindparam(f"new_{name}") for name in ("last_at", "version", "document")}
-        statement = update(table).where(*same).values(given)
-        connection.execute(statement, [_bound(row) for row in old])
-
-
-def _bound(row: dict[str, Any]) -> dict[str, Any]:
-    named = ("agent", "environment", "instance")
-    return {f"{'its' if name in named else 'new'}_{name}": value for name, value in row.items()}

@@ -4,7 +4,7 @@ from sqlalchemy import Connection, insert, literal, select, union
 
 from tidegate.adapters.store import documents
 from tidegate.adapters.store.audit import add_act
-from tidegate.adapters.store.database import Database
+from tidegate.adapters.store.database import Database, Latest
 from tidegate.adapters.store.folding import epoch_in_force, fold
 from tidegate.adapters.store.reserve import Reserve
 from tidegate.adapters.store.rows import key_columns, revisions_in, rows_of, write
@@ -25,6 +25,7 @@ class SqlStore:
         self._database = database
         self._reserve = reserve
         self._known: dict[AgentKey, set[int]] = {}
+        self._asked = Latest[tuple[AgentKey, ...]](database)
 
     async def load(self, key: AgentKey) -> AgentState | None:
         """The state last saved, or None."""
@@ -42,7 +43,10 @@ class SqlStore:
         return tuple(AgentKey(row.agent, row.environment, row.host) for row in rows)
 
     async def asked(self) -> tuple[AgentKey, ...]:
-        """Every agent in every environment that has open intents, sorted."""
+        """Every agent in every environment that has open intents, sorted. Cheap to ask again and again."""
+        return await self._asked.get(None, self._read_asked)
+
+    async def _read_asked(self) -> tuple[AgentKey, ...]:
         query = select(intents.c.agent, intents.c.environment, intents.c.host)
         query = query.where(intents.c.answered.is_(False)).distinct()
         rows = await self._database.read(lambda connection: connection.execute(query).all())
@@ -57,7 +61,7 @@ class SqlStore:
         rows = rows_of(decision, self._known.get(key, frozenset()))
 
         def work(connection: Connection) -> list[int]:
-            require(connection, epoch)
+            require(connection, key.environment, epoch)
             folded = fold(connection, self._reserve)
             write(connection, rows)
             return folded
@@ -114,9 +118,9 @@ def write_intent(connection: Connection, intent: Intent) -> bool:
     return found is None
 
 
-def require(connection: Connection, epoch: int) -> None:
-    """Refuse who does not hold the lease any more. Raises LeaseLostError."""
-    current = epoch_in_force(connection)
+def require(connection: Connection, environment: str, epoch: int) -> None:
+    """Refuse who does not hold the lease over an environment any more. Raises LeaseLostError."""
+    current = epoch_in_force(connection, environment)
     if current != epoch:
         raise LeaseLostError(
             f"another controller decides now (epoch {current}; this one had {epoch})",

@@ -160,6 +160,55 @@ pulses = Table(
     PrimaryKeyConstraint("agent", "environment", "instance"),
 )
 
+records = Table(
+    "records",
+    metadata,
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("instance", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("agent", "environment", "instance"),
+)
+"""What each instance says of itself."""
+
+contents = Table(
+    "contents",
+    metadata,
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("instance", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("agent", "environment", "instance", "digest"),
+)
+"""Files of the configuration that each instance runs with, by SHA-256."""
+
+orders = Table(
+    "orders",
+    metadata,
+    Column("seq", Integer, primary_key=True, autoincrement=True),
+    Column("id", Text, nullable=False, unique=True),
+    Column("open", Boolean, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    Index("orders_open", "open"),
+)
+
+runs = Table(
+    "runs",
+    metadata,
+    Column("order_id", Text, nullable=False),
+    Column("due", Float, nullable=False),
+    Column("agent", Text, nullable=False),
+    Column("environment", Text, nullable=False),
+    Column("instance", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("document", Text, nullable=False),
+    PrimaryKeyConstraint("order_id", "due", "agent", "environment", "instance"),
+)
+"""What became of each order, by due time and instance."""
+
 listening = Table(
     "listening",
     metadata,

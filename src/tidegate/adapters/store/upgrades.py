@@ -27,6 +27,9 @@ class Kind(StrEnum):
     SWITCH = "switch"
     FLEET = "fleet"
     ACCESS = "access"
+    RECORD = "record"
+    ORDER = "order"
+    RUN = "run"
     DELIVERY = "delivery"
     EVIDENCE = "evidence"
 

@@ -8,7 +8,7 @@ The sequential engine needs numpy, which takes longer to load than all the rest:
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidegate.core.analysis import thresholds
+from tidegate.core.analysis import judging, thresholds
 from tidegate.core.analysis.thresholds import GATEWAY_QUERIES
 from tidegate.model.judging import SequentialMetric
 from tidegate.model.metering import GATEWAY
@@ -21,7 +21,11 @@ from tidegate.model.verdict import MetricVerdict, Outcome, Verdict
 def begin(rollout: Rollout, now: float, past: Sequence[Block], stable: int | None) -> Rollout:
     """Open the metrics that apply. `past` are stable's blocks before this rollout, `stable` the number it runs as."""
     routed = rollout.candidate.workload.takes_traffic
-    rollout = replace(rollout, metrics=thresholds.begin(rollout.analysis, now, routed))
+    rollout = replace(
+        rollout,
+        metrics=thresholds.begin(rollout.analysis, now, routed),
+        judged=judging.begin(rollout.analysis.judges, now, routed),
+    )
     rules, asked = rollout.analysis.sequential if routed else None, _streams(rollout, routed)
     if stable is None or (rules is None and not asked):
         return rollout
@@ -35,10 +39,20 @@ def begin(rollout: Rollout, now: float, past: Sequence[Block], stable: int | Non
     )
 
 
+def restarted(rollout: Rollout, now: float) -> Rollout:
+    """The thresholds from now on: what was not watched until now is no part of their first measurement."""
+    fresh = thresholds.begin(rollout.analysis, now, rollout.candidate.workload.takes_traffic)
+    return replace(rollout, metrics=fresh)
+
+
 def take(rollout: Rollout, blocks: Sequence[Block], stable: int | None) -> Rollout:
     """Feed new blocks to every metric."""
     candidate = rollout.candidate.runs_as
-    rollout = replace(rollout, metrics=thresholds.take(rollout.analysis, rollout.metrics, blocks, candidate))
+    rollout = replace(
+        rollout,
+        metrics=thresholds.take(rollout.analysis, rollout.metrics, blocks, candidate),
+        judged=judging.take(rollout.analysis.judges, rollout.judged, blocks, (candidate, stable)),
+    )
     rules, kept = rollout.analysis.sequential, rollout.streams
     if stable is None or not (kept or rollout.evidence):
         return rollout
@@ -54,7 +68,10 @@ def take(rollout: Rollout, blocks: Sequence[Block], stable: int | None) -> Rollo
 
 def judge(rollout: Rollout, instances: int, now: float, heard: bool) -> Verdict:
     """The verdict over all metrics; the worst of those that guard decides. Without news the evidence is as it was."""
-    verdicts = thresholds.judge_each(rollout.analysis, rollout.metrics, rollout.cursor_since)
+    verdicts = (
+        *thresholds.judge_each(rollout.analysis, rollout.metrics, rollout.cursor_since),
+        *judging.judge_each(rollout.analysis, rollout.judged),
+    )
     if not rollout.evidence and not rollout.streams:
         return combine(verdicts)
     from tidegate.core.analysis import sequential
@@ -96,6 +113,7 @@ def down(rollout: Rollout) -> str:
         acts = metric.role is not Role.OBSERVE and metric.on_fail is not OnFail.NOTIFY
         if acts and (why := rollout.streams.get(metric.name, {}).get("meter", {}).get("missing")):
             found[f"{metric.source} ({why})"] = None
+    found |= {f"{one.source} ({one.why})": None for one in judging.missing(rollout.analysis, rollout.judged)}
     return f"no data from metric source {'; '.join(found)}" if found else ""
 
 
@@ -108,14 +126,25 @@ def proven(rollout: Rollout) -> tuple[bool, str]:
     return sequential.proven(rollout)
 
 
-def outlook(rollout: Rollout, seconds: float) -> str:
-    """What can be seen at this traffic within these seconds; empty where nothing can be said."""
+def outlook(rollout: Rollout, seconds: float, weight: int) -> tuple[bool, str]:
+    """Whether a doubling of the errors can be seen within these seconds at `weight` percent, in one sentence; true and
+    empty where nothing can be said."""
     rules = rollout.analysis.sequential
-    if rules is None or not rollout.evidence:
-        return ""
+    if rules is None or not rollout.evidence or not weight:
+        return True, ""
     from tidegate.core.analysis import sequential
 
-    return sequential.outlook(rules, rollout.evidence, seconds)
+    seen = sequential.outlook(rules, rollout.evidence, seconds, weight)
+    return (seen.decidable, seen.because) if seen else (True, "")
+
+
+def enough(rollout: Rollout, seconds: float, most: int) -> int:
+    """The least weight, twice the present one or that doubled again, that suffices for a doubling of the errors to be
+    seen within these seconds; `most` where none below does."""
+    weight = min(2 * rollout.weight, most)
+    while weight < most and not outlook(rollout, seconds, weight)[0]:
+        weight = min(2 * weight, most)
+    return weight
 
 
 def _streams(rollout: Rollout, routed: bool) -> list[SequentialMetric]:
@@ -123,4 +152,4 @@ def _streams(rollout: Rollout, routed: bool) -> list[SequentialMetric]:
     return [metric for metric in rollout.analysis.streams if routed or metric.source != GATEWAY]
 
 
-__all__ = ["GATEWAY_QUERIES", "begin", "combine", "down", "judge", "outlook", "proven", "take"]
+__all__ = ["GATEWAY_QUERIES", "begin", "combine", "down", "enough", "judge", "outlook", "proven", "take"]

@@ -12,6 +12,7 @@ from typing import Any
 from tidegate.core.analysis import streams
 from tidegate.core.stats import codec, guard, power, shipped
 from tidegate.core.stats.guard import Guard, GuardPolicy
+from tidegate.core.stats.power import Power
 from tidegate.core.stats.promotion import PromotionPolicy, clean_requests_needed
 from tidegate.model.metering import GATEWAY
 from tidegate.model.observation import Block, Traffic
@@ -20,6 +21,7 @@ from tidegate.model.spec import OnFail, Role, Sequential
 from tidegate.model.verdict import MetricVerdict, Outcome
 
 NAME = "sequential"
+DOUBLING = 2.0
 Kept = Mapping[str, Any]
 """The guard's plain form, as the rollout keeps it; empty before the first block."""
 
@@ -100,6 +102,8 @@ def _members(rollout: Rollout, instances: int) -> list[_Member]:
         limits, state = policy(rules), codec.from_json(Guard, rollout.evidence)
         silent = "" if state.totals[guard.N_CANARY] else "no request has reached the canary yet"
         because = guard.because(limits, state, instances)
+        if not state.totals[guard.N_STABLE]:
+            because += "; nothing ran beside it to compare with: thresholds and hard facts alone"
         found.append(_Member(NAME, rules.on_fail, False, 1.0, guard.worse(limits, state), because, silent))
     limit = 1.0 / rollout.analysis.rules.alpha
     alone = "; one instance, so a bad host cannot be told from a bad version" if instances == 1 else ""
@@ -135,6 +139,23 @@ def proven(rollout: Rollout) -> tuple[bool, str]:
     return not missing, "; ".join(missing or [why for _, why in proofs])
 
 
+def parts(sequential: Sequential, kept: Kept) -> list[tuple[str, float, float]]:
+    """Each of the gateway's metrics: name, part of what decides, evidence."""
+    by_metric = guard.evidence_by_metric(policy(sequential), codec.from_json(Guard, kept))
+    return [(name.replace("_", " "), shipped.WEIGHTS[name], value) for name, value in by_metric.items()]
+
+
+def worse(sequential: Sequential, kept: Kept) -> float:
+    """The evidence against the canary in the gateway's numbers."""
+    return guard.worse(policy(sequential), codec.from_json(Guard, kept))
+
+
+def totals(kept: Kept) -> tuple[float, float, float, float]:
+    """Requests of canary and stable, errors of canary and stable."""
+    _, n_canary, n_stable, k_canary, k_stable = (float(value) for value in codec.from_json(Guard, kept).totals)
+    return n_canary, n_stable, k_canary, k_stable
+
+
 def _proven_by_requests(sequential: Sequential, kept: Kept) -> tuple[bool, str]:
     rules, state = policy(sequential), codec.from_json(Guard, kept)
     evidence, needed = guard.good_enough(rules, state), 1.0 / rules.promotion.alpha
@@ -146,13 +167,12 @@ def _proven_by_requests(sequential: Sequential, kept: Kept) -> tuple[bool, str]:
     return False, f"not proven yet: {counted}; evidence {evidence:,.3g} of {needed:g} (about {clean:,} clean requests)"
 
 
-def outlook(sequential: Sequential, kept: Kept, seconds: float) -> str:
-    """What can be seen at this traffic in this time: one sentence, empty before there was traffic."""
+def outlook(sequential: Sequential, kept: Kept, seconds: float, weight: int) -> Power | None:
+    """Whether a doubling can be seen at this traffic in this time when the canary has `weight` percent; None before
+    there was traffic. A share of errors below the floor is taken for the floor: nothing below it does harm."""
     rules, state = policy(sequential), codec.from_json(Guard, kept)
-    elapsed, canary, stable, _, errors = state.totals
-    if not elapsed or not canary or not stable:
-        return ""
-    share = max(float(errors) / float(stable), rules.promotion.floor)
-    seen = power.Traffic(float(canary + stable) / float(elapsed), float(canary / (canary + stable)), share)
-    weight = shipped.WEIGHTS[shipped.ERRORS]
-    return power.power(rules.errors, seen, seconds, ratio=2.0, alpha=rules.alpha, weight=weight).because
+    seen = guard.traffic(rules, state, weight / 100)
+    if seen is None:
+        return None
+    part = shipped.WEIGHTS[shipped.ERRORS]
+    return power.power(rules.errors, seen, seconds, ratio=DOUBLING, alpha=rules.alpha, weight=part)

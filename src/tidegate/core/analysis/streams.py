@@ -141,9 +141,7 @@ def evidence(metric: SequentialMetric, kept: Kept) -> float:
             if not kept["bounds"]:
                 return 1.0
             rules = guard_policy(metric, tuple(kept["bounds"]))
-            by_name = guard.evidence_by_metric(rules, state.guard)
-            latency = {name: np.asarray(by_name[name]) for name in (shipped.LATENCY, shipped.LATENCY_TAIL)}
-            return float(shipped.shared(latency))
+            return guard.worse(rules, state.guard)
 
 
 def proof(metric: SequentialMetric, kept: Kept) -> float:
@@ -174,7 +172,7 @@ def numbers(metric: SequentialMetric, kept: Kept) -> Numbers:
     """Totals since the canary takes part."""
     match _state(metric, kept["state"], tuple(kept["bounds"])):
         case Histogram() as state:
-            totals, slow, at = state.guard.totals, state.guard.slow, _slowest(metric, state, tuple(kept["bounds"]))
+            totals, slow, at = state.guard.totals, state.guard.slow, guard.most_telling(state.guard)
             what = f"above {state.guard.thresholds_ms[at]:g}" if state.guard.thresholds_ms.size else "slow"
             return Numbers(float(totals[0]), _pair(totals[1:3]), _pair(slow[:, at]), what)
         case Means() as state:
@@ -222,7 +220,7 @@ def proof_policy(metric: SequentialMetric) -> PromotionPolicy:
 
 def guard_policy(metric: SequentialMetric, bounds: tuple[float, ...]) -> GuardPolicy:
     """The gateway's questions about latency, with the metric's own buckets."""
-    return GuardPolicy(margin=metric.margin, bounds_ms=bounds)
+    return GuardPolicy(margin=metric.margin, bounds_ms=bounds, weights={shipped.LATENCY: 1.0})
 
 
 def _state(metric: SequentialMetric, plain: Any, bounds: tuple[float, ...]) -> State:
@@ -239,17 +237,6 @@ def _state(metric: SequentialMetric, plain: Any, bounds: tuple[float, ...]) -> S
             if plain is not None:
                 return codec.from_json(Counts, plain)
             return Counts(stream.opening(count_policy(metric)), promotion.opening(proof_policy(metric)), np.zeros(5))
-
-
-def _slowest(metric: SequentialMetric, state: Histogram, bounds: tuple[float, ...]) -> int:
-    """The quantile whose evidence weighs most."""
-    if not bounds:
-        return P90
-    rules = guard_policy(metric, bounds)
-    values = np.concatenate(
-        [stream.value(rules.latency, state.guard.latency), stream.value(rules.tail, state.guard.tail)]
-    )
-    return int(np.argmax(values))
 
 
 def _meter(kept: Kept) -> Meter:

@@ -14,8 +14,11 @@ from tidegate.model.observation import LATENCY_BOUNDS_MS, Block, Traffic
 from tidegate.model.spec import Analysis, Role, ThresholdMetric
 from tidegate.model.verdict import Measurement, MetricState, MetricVerdict, Outcome
 
+RECENT = 5
+"""Measurements that are kept for whoever asks why."""
+
 QUANTILES = {"latency_p50": 0.5, "latency_p90": 0.9, "latency_p95": 0.95, "latency_p99": 0.99}
-GATEWAY_QUERIES = ("error_share", "request_rate", *QUANTILES)
+GATEWAY_QUERIES = ("error_share", "success_rate", "request_rate", *QUANTILES)
 
 
 def begin(analysis: Analysis, now: float, takes_traffic: bool) -> tuple[MetricState, ...]:
@@ -37,7 +40,7 @@ def take(
         metric = by_name[state.metric]
         for block in blocks:
             if block.at > state.window_since and not _ended(metric, state):
-                state = _close(metric, _add(metric, state, block, revision), block.at)
+                state = _close(metric, add(metric, state, block, revision), block.at)
         result.append(state)
     return tuple(result)
 
@@ -52,7 +55,8 @@ def _ended(metric: ThresholdMetric, state: MetricState) -> bool:
     return metric.count > 0 and state.taken >= metric.count
 
 
-def _add(metric: ThresholdMetric, state: MetricState, block: Block, revision: int) -> MetricState:
+def add(metric: ThresholdMetric, state: MetricState, block: Block, revision: int) -> MetricState:
+    """The window under way with one block more."""
     missing = block.missing.get(metric.source) or block.missing.get(f"{metric.source}/{metric.name}")
     if missing:
         return replace(state, window_missing=missing)
@@ -76,8 +80,9 @@ def _close(metric: ThresholdMetric, state: MetricState, now: float) -> MetricSta
     has_data = enough if metric.source == GATEWAY else state.window_value is not None
     if span < metric.interval_s or not has_data or state.window_missing:
         return state
-    value, detail = _measure(metric, state, span)
+    value, detail = measure(metric, state, span)
     outcome = _outcome(metric, value)
+    last = Measurement(metric.name, now, outcome, value, detail)
     return MetricState(
         metric=state.metric,
         started_at=state.started_at,
@@ -86,11 +91,13 @@ def _close(metric: ThresholdMetric, state: MetricState, now: float) -> MetricSta
         failed=state.failed + (outcome is Outcome.FAIL),
         inconclusive=state.inconclusive + (outcome is Outcome.INCONCLUSIVE),
         consecutive_successes=state.consecutive_successes + 1 if outcome is Outcome.PASS else 0,
-        last=Measurement(metric.name, now, outcome, value, detail),
+        last=last,
+        recent=(*state.recent, last)[-RECENT:],
     )
 
 
-def _measure(metric: ThresholdMetric, state: MetricState, span: float) -> tuple[float, str]:
+def measure(metric: ThresholdMetric, state: MetricState, span: float) -> tuple[float, str]:
+    """The value of a window of `span` seconds that holds something, and how it came about."""
     requests = state.window_requests
     if metric.source != GATEWAY:
         value = state.window_value if state.window_value is not None else math.nan
@@ -98,6 +105,9 @@ def _measure(metric: ThresholdMetric, state: MetricState, span: float) -> tuple[
     if metric.query == "error_share":
         share = state.window_errors / requests
         return share, f"{state.window_errors} errors in {requests} requests ({share:.2%}) over {span:.0f} s"
+    if metric.query == "success_rate":
+        rate = 100.0 * (1.0 - state.window_errors / requests)
+        return rate, f"{state.window_errors} errors in {requests} requests ({rate:.2f} % good) over {span:.0f} s"
     if metric.query == "request_rate":
         return requests / span, f"{requests} requests over {span:.0f} s"
     value = quantile_ms(state.window_latency, QUANTILES[metric.query])

@@ -5,7 +5,7 @@ One module a noun; nothing here touches anything.
 
 from dataclasses import replace
 
-from tidegate.core import admission, approval
+from tidegate.core import admission, approval, recovery
 from tidegate.core.intents import deploying, keeping, steering
 from tidegate.core.refusal import RefusedError
 from tidegate.model.decision import Facts
@@ -24,6 +24,7 @@ from tidegate.model.intent import (
     LiftQuarantine,
     Pause,
     Promote,
+    Recover,
     Reject,
     Restart,
     RestoreBackup,
@@ -58,6 +59,7 @@ def apply(state: AgentState, facts: Facts) -> tuple[AgentState, tuple[Answer, ..
 def _apply(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState, str]:
     match intent.action:
         case Deploy():
+            recovery.refuse_unknown(state, facts)
             return deploying.deploy(state, intent, intent.action, facts.now)
         case DeployFleet():
             raise RefusedError("this is one host; waves are for an environment with hosts")
@@ -79,6 +81,8 @@ def _apply(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState,
             return keeping.scale(state, intent, replicas)
         case Adopt():
             return keeping.adopt(state, intent, intent.action, facts.now)
+        case Recover():
+            return state, recovery.recovered(state)
         case RestoreBackup():
             return deploying.restore_backup(state, intent, intent.action, facts.now)
         case Restart():

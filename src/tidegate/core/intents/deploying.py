@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tidegate.core import admission, way_back
+from tidegate.core import admission, baseline, published, way_back
 from tidegate.core.admission import Way
 from tidegate.core.breaking import breaks, major_step
 from tidegate.core.intents import steering
@@ -68,6 +68,7 @@ def _start(state: AgentState, intent: Intent, action: Deploy, now: float) -> tup
         return state, f"revision {stable.title} already runs exactly this; nothing to do"
     if isinstance(action.strategy, InPlace):
         _in_place_possible(state, action, action.strategy)
+    passing = published.passing(state, action.workload, action.strategy)
     way = way_back.by_release(state, action.release, action.workload, action.rollback.window, now)
     revision = Revision(
         state.next_revision,
@@ -102,7 +103,8 @@ def _start(state: AgentState, intent: Intent, action: Deploy, now: float) -> tup
     if stable and action.workload.replicas != stable.workload.replicas:
         rollout = replace(rollout, replicas=max(action.workload.replicas, 1), replicas_before=replicas)
         replicas = max(replicas, action.workload.replicas)
-    because = f"revision {revision.title} begins" + (f": {way.because}" if way else "")
+    because = "; ".join(filter(None, (way.because if way else "", passing)))
+    because = f"revision {revision.title} begins" + (f": {because}" if because else "")
     return _begin(replace(state, replicas=max(replicas, 1)), rollout, now), because
 
 
@@ -132,7 +134,9 @@ def rollout_id(state: AgentState, revision: Revision) -> str:
 
 def _begin(state: AgentState, rollout: Rollout, now: float) -> AgentState:
     rollout = replace(rollout, phase_since=now, cursor_since=now, because="the rollout begins")
-    return replace(state, rollout=rollout, next_revision=rollout.candidate.number + 1, decommissioned=False)
+    rollout = replace(rollout, baseline=baseline.of(state, rollout, now))
+    latest = rollout.baseline or rollout.candidate
+    return replace(state, rollout=rollout, next_revision=latest.number + 1, decommissioned=False)
 
 
 def undo(state: AgentState, intent: Intent, to_revision: int | None, now: float) -> tuple[AgentState, str]:
@@ -151,6 +155,7 @@ def undo(state: AgentState, intent: Intent, to_revision: int | None, now: float)
         raise RefusedError(f"revision {state.stable.title} is what runs now")
     last = state.rollout
     assert last is not None
+    passing = published.passing(state, goal.workload, last.strategy)
     way = way_back.to(state, goal, last.rollback.window, now)
     revision = replace(
         goal,
@@ -172,7 +177,8 @@ def undo(state: AgentState, intent: Intent, to_revision: int | None, now: float)
         policy=last.policy,
         asked_by=intent.by,
     )
-    return _begin(way_back.taken_over(state, way), rollout, now), f"revision {revision.title} begins: {way.because}"
+    because = "; ".join(filter(None, (way.because, passing)))
+    return _begin(way_back.taken_over(state, way), rollout, now), f"revision {revision.title} begins: {because}"
 
 
 def retry(state: AgentState, intent: Intent, override_quarantine: bool, now: float) -> tuple[AgentState, str]:

@@ -9,7 +9,6 @@ from tidegate.model import spec
 from tidegate.model.decision import Facts
 from tidegate.model.intent import Intent
 from tidegate.model.rollout import SWAPPING, AgentState, Hold, PauseKind, Phase, Rollout, Wish
-from tidegate.model.verdict import Outcome
 
 ALL_STEPS = 1_000_000
 
@@ -126,7 +125,7 @@ def set_weight(state: AgentState, intent: Intent, weight: int, facts: Facts) -> 
         raise RefusedError("the rollout is on its way back: traffic goes to stable")
     if not isinstance(rollout.strategy, spec.Canary) or rollout.fast or state.stable is None:
         raise RefusedError("there are no steps whose weight could be set: the switch is made at once")
-    failing = rollout.verdict is not None and rollout.verdict.outcome is Outcome.FAIL
+    failing = rollout.failing
     if weight > rollout.weight and (failing or rollout.guard_failed):
         because = rollout.verdict.because if rollout.verdict else "a guarding metric failed"
         raise RefusedError(f"the weight does not rise on bad evidence: {because}")

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tidegate.model.expressions import ExpressionError, Value, condition
+from tidegate.model.judges import ArgoMetric as ArgoMetric
 from tidegate.model.verdict import Outcome
 
 
@@ -37,28 +38,6 @@ class Phase(StrEnum):
 
 
 WORSE = (Phase.SUCCESSFUL, Phase.RUNNING, Phase.PENDING, Phase.INCONCLUSIVE, Phase.ERROR, Phase.FAILED)
-
-
-@dataclass(frozen=True)
-class ArgoMetric:
-    """One metric. `count` 0: as long as it is asked for, or once where `repeats` is false (no interval given).
-    `failure_limit` negative: failures never end it. `dry_run`: its result does not count for the run."""
-
-    name: str
-    success_condition: str = ""
-    failure_condition: str = ""
-    count: int = 0
-    repeats: bool = True
-    failure_limit: int = 0
-    inconclusive_limit: int = 0
-    consecutive_error_limit: int = 4
-    consecutive_success_limit: int = 0
-    dry_run: bool = False
-
-    @property
-    def effective_count(self) -> int:
-        """How many measurements end it; 0: none."""
-        return self.count if self.count or self.repeats else 1
 
 
 @dataclass(frozen=True)

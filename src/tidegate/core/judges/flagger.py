@@ -15,28 +15,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tidegate.model.judges import FlaggerAnalysis as FlaggerAnalysis
+from tidegate.model.judges import FlaggerMetric as FlaggerMetric
 from tidegate.model.verdict import Outcome
 
 SUCCESS_RATE = "request-success-rate"
 DURATION = "request-duration"
-
-
-@dataclass(frozen=True)
-class FlaggerMetric:
-    """One metric and its range: percent for request-success-rate, milliseconds for request-duration."""
-
-    name: str
-    minimum: float | None = None
-    maximum: float | None = None
-    threshold: float | None = None
-
-
-@dataclass(frozen=True)
-class FlaggerAnalysis:
-    """The metrics, and how many failed checks roll back."""
-
-    metrics: tuple[FlaggerMetric, ...]
-    threshold: int = 1
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from enum import StrEnum
 from statistics import NormalDist
@@ -22,10 +22,26 @@ import numpy as np
 
 from tidegate.core.judges import mann_whitney
 from tidegate.core.stats.arrays import Array, as_array
+from tidegate.model.judges import CONFIDENCE, TOLERANCE, Direction, JudgeConfig, Measure, MetricConfig, NaNStrategy
 from tidegate.model.verdict import Outcome
 
-TOLERANCE = 0.25
-CONFIDENCE = 0.98
+__all__ = [
+    "CONFIDENCE",
+    "TOLERANCE",
+    "Classified",
+    "Direction",
+    "Grade",
+    "JudgeConfig",
+    "Judgement",
+    "Label",
+    "Measure",
+    "MetricConfig",
+    "NaNStrategy",
+    "classify",
+    "judge",
+    "score",
+]
+
 TOO_LITTLE_DATA_PERCENT = 50
 NOISE = 1e-5
 
@@ -47,64 +63,6 @@ class Grade(StrEnum):
     PASS = "Pass"  # noqa: S105
     MARGINAL = "Marginal"
     FAIL = "Fail"
-
-
-class Direction(StrEnum):
-    """Which way is worse."""
-
-    INCREASE = "increase"
-    DECREASE = "decrease"
-    EITHER = "either"
-
-
-class NaNStrategy(StrEnum):
-    """What becomes of missing samples: left out, or read as 0."""
-
-    REMOVE = "remove"
-    REPLACE = "replace"
-
-
-class Measure(StrEnum):
-    """How large a difference is: ratio of the means, or the chance that a canary sample is the larger (CLES)."""
-
-    MEAN_RATIO = "meanRatio"
-    CLES = "cles"
-
-
-@dataclass(frozen=True)
-class MetricConfig:
-    """One metric of a canary config. Allowed and critical effect sizes: None is 1 (meanRatio) or 0.5 (cles)."""
-
-    name: str
-    groups: tuple[str, ...] = ()
-    direction: Direction = Direction.EITHER
-    nan_strategy: NaNStrategy = NaNStrategy.REMOVE
-    remove_outliers: bool = False
-    outlier_factor: float = 3.0
-    critical: bool = False
-    must_have_data: bool = False
-    muted: bool = False
-    measure: Measure = Measure.MEAN_RATIO
-    allowed_increase: float | None = None
-    allowed_decrease: float | None = None
-    critical_increase: float | None = None
-    critical_decrease: float | None = None
-    tolerance: float = TOLERANCE
-    confidence: float = CONFIDENCE
-
-    def limit(self, value: float | None) -> float:
-        """An effect size with its default."""
-        return value if value is not None else (0.5 if self.measure is Measure.CLES else 1.0)
-
-
-@dataclass(frozen=True)
-class JudgeConfig:
-    """Metrics, weights of groups (percent), and the scores that pass or are marginal."""
-
-    metrics: tuple[MetricConfig, ...]
-    group_weights: Mapping[str, float] = field(default_factory=dict)
-    pass_score: float = 95.0
-    marginal_score: float = 75.0
 
 
 @dataclass(frozen=True)

@@ -9,22 +9,22 @@ once), all updates pure functions, O(1) memory a stream:
     block(n_canary, n_stable, k_canary, k_stable, seconds=1.0) -> Block          one 1-s block, or a gap with its length
 
     policy = shipped.count_policy(margin=1.25)       errors, restarts, missed heartbeats (A); margin is r0
-    policy = shipped.latency_policy(margin)          requests slower than stable's p50, p75, p90 (B): shape (..., 3)
-    policy = shipped.tail_policy(margin)             the same at p95, p99, p99.9: shape (..., 3)
-
     state = stream.opening(policy, shape)            E = 1
     state = stream.learn(policy, state, block)       stable's history before the canary takes traffic: no evidence
     state = stream.update(policy, state, block)      a block with both arms
     stream.value(policy, state)                      E of each stream
-    e = shipped.shared({"errors": E, "latency": E @ shipped.QUANTILE_WEIGHTS, "latency_tail": E @ shipped.TAIL_WEIGHTS})
-    roll back when e >= 1 / alpha
+
+    policy = shipped.latency_policy(margin)          requests between stable's p50, p75, p90, p95, p99, p99.9 (B)
+    state = histograms.opening / learn / update / value   the same for histograms: requests a cell, (cells, ...)
+
+    e = shipped.shared({"errors": E, "latency": E})  roll back when e >= 1 / alpha
 
     guard.opening / learn / update / worse / good_enough / because    all of that for one canary, from model Traffic
 
     promotion.opening / learn / update / value (F)   promote when value >= 1 / policy.alpha
     power.power(policy, power.Traffic(per_second, canary_part, share, phi), seconds, ratio=2, weight=...).because (H)
     bounded.opening / update / value (D)             means of bounded values: CPU and memory share
-    quantiles.thresholds(bounds, stable_past, shipped.QUANTILES), quantiles.slower_than(bounds, counts, thresholds)
+    quantiles.thresholds(bounds, stable_past, shipped.QUANTILES), ordered.log_factors   what histograms are judged by
     quantiles.quantile_band(bounds, counts, 0.99)    for display (C)
     dispersion.phi(policy.dispersion, state.past)    how bursty stable was (G)
     codec.to_json(state), codec.from_json(stream.Stream, plain)   bit for bit
@@ -43,6 +43,8 @@ from tidegate.core.stats import (
     dispersion,
     evidence,
     guard,
+    histograms,
+    ordered,
     power,
     promotion,
     quantiles,
@@ -61,6 +63,8 @@ __all__ = [
     "dispersion",
     "evidence",
     "guard",
+    "histograms",
+    "ordered",
     "power",
     "promotion",
     "quantiles",

@@ -7,6 +7,7 @@ past only, so an evidence process stays one: E[LR^(1/phi)] <= E[LR]^(1/phi) <= 1
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,17 +57,19 @@ def opening(shape: tuple[int, ...]) -> Dispersion:
     return Dispersion(np.zeros((7, *shape)), np.zeros((3, *shape)))
 
 
-def learn(policy: DispersionPolicy, state: Dispersion, block: Block, binary: float) -> Dispersion:
-    """Stable's part of a block, remembered. `binary` 1: events are shares of requests, with variance n p (1 - p);
-    0: they are counts of any size, with variance n p."""
+def learn(policy: DispersionPolicy, state: Dispersion, block: Block, spread: Array) -> Dispersion:
+    """Stable's part of a block, remembered. `spread`: the variance that chance alone gives to one unit of exposure,
+    p for counts of any size at rate p, p (1 - p) for shares."""
     seconds = block.duration_s
-    recent = rate(state)
-    mean = block.n_stable * recent
+    mean = block.n_stable * rate(state)
     known = state.sums[EXPOSURE] > 0.0
     surprise = (block.k_stable - mean) * known
-    variance = mean * (1.0 - binary * recent)
+    variance = block.n_stable * spread * known
 
-    under_way = state.under_way + np.stack((surprise, variance, np.broadcast_to(seconds, mean.shape)))
+    under_way = state.under_way.copy()
+    under_way[OPEN_SURPRISE] += surprise
+    under_way[OPEN_EXPECTED] += variance
+    under_way[OPEN_SECONDS] += seconds
     full = under_way[OPEN_SECONDS] >= policy.coarse_s
     sums = np.empty_like(state.sums)
     sums[:EVENTS] = state.sums[:EVENTS] * np.exp2(seconds * (-1.0 / policy.memory_s))
@@ -88,17 +91,27 @@ def phi(policy: DispersionPolicy, state: Dispersion) -> Array:
     """
     sums, prior = state.sums, policy.prior_events
     seconds = np.maximum(sums[SECONDS], 1.0)
-    fine = (sums[SQUARES] + prior) / (sums[EXPECTED] + prior)
-    coarse = (sums[SQUARES_COARSE] + prior) / (sums[EXPECTED_COARSE] + prior)
-    fine -= policy.caution * np.sqrt(2.0 / seconds + 1.0 / (sums[EXPECTED] + prior))
-    coarse -= policy.caution * np.sqrt(2.0 * policy.coarse_s / seconds + 1.0 / (sums[EXPECTED_COARSE] + prior))
+    squares, expected = sums[SQUARES:SECONDS:2] + prior, sums[EXPECTED:SECONDS:2] + prior  # both scales
+    error = 1.0 / expected
+    error[0] += 2.0 / seconds
+    error[1] += 2.0 * policy.coarse_s / seconds
+    found = (squares / expected - policy.caution * np.sqrt(error)).max(axis=0)
     unknown = policy.opening_phi - sums[SECONDS] * ((policy.opening_phi - 1.0) / policy.opening_s)
-    return np.asarray(np.maximum(np.maximum(1.0, unknown), np.maximum(fine, coarse)))
+    return np.asarray(np.maximum(np.maximum(unknown, 1.0), found))
 
 
 def known(policy: DispersionPolicy, state: Dispersion) -> npt.NDArray[np.bool_]:
     """Whether enough of stable was seen for anything to be evidence."""
     return np.asarray(state.sums[SECONDS] >= policy.least_s)
+
+
+def exposure_rate(policy: DispersionPolicy, state: Dispersion) -> float:
+    """Stable's recent exposure a second (requests/s); 0 where nothing was seen. For one stream."""
+    seconds = float(state.sums[SECONDS])
+    lasting = policy.memory_s / math.log(2.0)
+    age = -lasting * math.log1p(-min(seconds / lasting, 1.0 - 1e-9))
+    fading = policy.rate_memory_s / math.log(2.0)
+    return float(state.sums[EXPOSURE]) / (fading * -math.expm1(-age / fading)) if age > 0.0 else 0.0
 
 
 def rate(state: Dispersion) -> Array:

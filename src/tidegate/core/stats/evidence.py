@@ -15,6 +15,7 @@ import numpy as np
 from tidegate.core.stats.arrays import Array
 
 MOST = 1e300
+MOST_LOG = 300.0
 
 
 @dataclass(frozen=True)
@@ -50,12 +51,19 @@ def opening(prior: Prior, shape: tuple[int, ...]) -> Evidence:
     return Evidence(wealth=np.broadcast_to(weights, (*shape, len(weights))).copy(), age_s=np.zeros(shape))
 
 
-def update(prior: Prior, state: Evidence, ratio: Array, seconds: Array) -> Evidence:
-    """One block: spend what is due, then multiply by the block's likelihood ratios (last axis: ratios)."""
+def update(prior: Prior, state: Evidence, log_ratio: Array, seconds: Array, most: Array) -> Evidence:
+    """One block: spend what is due, then multiply by the block's likelihood ratios (last axis: ratios).
+
+    E, and what is bet on any one ratio, ends at `most` or below: a process that stays below one that keeps the promise
+    keeps it as well.
+    """
     age = state.age_s + seconds
-    due = held_back(prior, state.age_s) - held_back(prior, age)
-    wealth = (state.wealth + due[..., None] * np.asarray(prior.weights)) * ratio
-    return Evidence(wealth=np.minimum(wealth, MOST), age_s=age)
+    left = held_back(prior, age)
+    due = held_back(prior, state.age_s) - left
+    wealth = state.wealth + due[..., None] * np.asarray(prior.weights)
+    wealth = np.minimum(wealth * np.exp(np.minimum(log_ratio, MOST_LOG)), np.minimum(most, MOST)[..., None])
+    room = (most - left) / np.maximum(wealth.sum(axis=-1), 1e-300)
+    return Evidence(wealth=wealth * np.minimum(room, 1.0)[..., None], age_s=age)
 
 
 def held_back(prior: Prior, age_s: Array) -> Array:

@@ -6,41 +6,43 @@ evidence there is that the canary is worse, and that it is good enough, with the
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from tidegate.core.stats import promotion, quantiles, shipped, stream
+from tidegate.core.stats import dispersion, histograms, power, promotion, quantiles, shipped, stream
 from tidegate.core.stats.arrays import Array
-from tidegate.core.stats.blocks import Block, block
+from tidegate.core.stats.blocks import block
+from tidegate.core.stats.histograms import HistogramPolicy, Histograms
 from tidegate.core.stats.promotion import Promotion, PromotionPolicy
 from tidegate.core.stats.stream import Stream, StreamPolicy
 from tidegate.model.observation import LATENCY_BOUNDS_MS, Traffic
 
-ALL_QUANTILES = (*shipped.QUANTILES, *shipped.TAIL_QUANTILES)
-BULK = len(shipped.QUANTILES)
+ENOUGH_S = 10.0
 SECONDS, N_CANARY, N_STABLE, K_CANARY, K_STABLE = range(5)
 
 
 @dataclass(frozen=True)
 class GuardPolicy:
-    """`margin` is r0; roll back at evidence 1 / `alpha`. Latency is judged once stable has had `least_requests`;
-    until then, stable's histogram fades with a half-life of `memory_s`."""
+    """`margin` is r0; roll back at evidence 1 / `alpha`. `weights`: what is asked, with its part of the evidence.
+
+    Latency is judged once stable has had `least_requests`; until then its histogram fades, half in `memory_s`.
+    """
 
     margin: float = shipped.DEFAULT_MARGIN
     alpha: float = 0.01
     bounds_ms: tuple[float, ...] = LATENCY_BOUNDS_MS
     least_requests: int = 200
     memory_s: float = 900.0
+    weights: Mapping[str, float] = field(default_factory=lambda: shipped.WEIGHTS)
     promotion: PromotionPolicy = field(default_factory=PromotionPolicy)
     errors: StreamPolicy = field(init=False, repr=False)
-    latency: StreamPolicy = field(init=False, repr=False)
-    tail: StreamPolicy = field(init=False, repr=False)
+    latency: HistogramPolicy = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "errors", shipped.count_policy(self.margin))
         object.__setattr__(self, "latency", shipped.latency_policy(self.margin))
-        object.__setattr__(self, "tail", shipped.tail_policy(self.margin))
 
     @property
     def limit(self) -> float:
@@ -56,8 +58,7 @@ class Guard:
     past: Array
     thresholds_ms: Array
     errors: Stream
-    latency: Stream
-    tail: Stream
+    latency: Histograms
     promotion: Promotion
     totals: Array
     slow: Array
@@ -69,11 +70,10 @@ def opening(policy: GuardPolicy) -> Guard:
         past=np.zeros(len(policy.bounds_ms) + 1),
         thresholds_ms=np.zeros(0),
         errors=stream.opening(policy.errors),
-        latency=stream.opening(policy.latency, (BULK,)),
-        tail=stream.opening(policy.tail, (len(ALL_QUANTILES) - BULK,)),
+        latency=histograms.opening(policy.latency),
         promotion=promotion.opening(policy.promotion),
         totals=np.zeros(5),
-        slow=np.zeros((2, len(ALL_QUANTILES))),
+        slow=np.zeros((2, len(shipped.QUANTILES))),
     )
 
 
@@ -86,35 +86,36 @@ def learn(policy: GuardPolicy, state: Guard, seconds: float, stable: Traffic) ->
         errors=stream.learn(policy.errors, state.errors, one),
         promotion=promotion.learn(policy.promotion, state.promotion, one),
     )
-    slow = _slow(policy, state, Traffic(), stable, seconds)
-    if slow is None:
+    cells = _cells(policy, state, Traffic(), stable)
+    if cells is None:
         return state
-    return replace(
-        state,
-        latency=stream.learn(policy.latency, state.latency, slow[0]),
-        tail=stream.learn(policy.tail, state.tail, slow[1]),
-    )
+    return replace(state, latency=histograms.learn(policy.latency, state.latency, np.asarray(seconds), cells[1]))
 
 
 def update(policy: GuardPolicy, state: Guard, seconds: float, canary: Traffic, stable: Traffic) -> Guard:
     """A block of both arms. A block of stable alone teaches what is normal, and is no evidence."""
     errors = (min(canary.errors, canary.requests), min(stable.errors, stable.requests))
     one = block(canary.requests, stable.requests, *errors, seconds)
+    so_far = _values(policy, state)
     after = replace(
         state,
-        errors=stream.update(policy.errors, state.errors, one),
+        errors=stream.update(policy.errors, state.errors, one, shipped.beside(so_far, shipped.ERRORS, policy.weights)),
         promotion=promotion.update(policy.promotion, state.promotion, one),
         totals=state.totals + np.array([seconds, canary.requests, stable.requests, *errors]),
     )
-    slow = _slow(policy, state, canary, stable, seconds)
-    if slow is None:
+    cells = _cells(policy, state, canary, stable)
+    if cells is None:
         return _remember(policy, after, seconds, stable)
-    counts = [np.concatenate([getattr(part, name) for part in slow]) for name in ("k_canary", "k_stable")]
     return replace(
         after,
-        latency=stream.update(policy.latency, state.latency, slow[0]),
-        tail=stream.update(policy.tail, state.tail, slow[1]),
-        slow=state.slow + np.stack(counts),
+        latency=histograms.update(
+            policy.latency,
+            state.latency,
+            np.asarray(seconds),
+            (cells[0], cells[1]),
+            shipped.beside(so_far, shipped.LATENCY, policy.weights),
+        ),
+        slow=state.slow + cells.sum(axis=-1, keepdims=True) - np.cumsum(cells, axis=-1)[:, :-1],
     )
 
 
@@ -127,24 +128,19 @@ def next_canary(policy: GuardPolicy, state: Guard) -> Guard:
         past=state.past,
         thresholds_ms=state.thresholds_ms,
         errors=replace(fresh.errors, past=state.errors.past),
-        latency=replace(fresh.latency, past=state.latency.past),
-        tail=replace(fresh.tail, past=state.tail.past),
+        latency=replace(fresh.latency, past=state.latency.past, recent=state.latency.recent),
         promotion=replace(fresh.promotion, against_stable=replace(fresh.promotion.against_stable, past=old)),
     )
 
 
 def evidence_by_metric(policy: GuardPolicy, state: Guard) -> dict[str, float]:
-    """E of each metric."""
-    return {
-        shipped.ERRORS: float(stream.value(policy.errors, state.errors)),
-        shipped.LATENCY: float(stream.value(policy.latency, state.latency) @ np.array(shipped.QUANTILE_WEIGHTS)),
-        shipped.LATENCY_TAIL: float(stream.value(policy.tail, state.tail) @ np.array(shipped.TAIL_WEIGHTS)),
-    }
+    """E of each metric that is asked about."""
+    return {name: float(e) for name, e in _values(policy, state).items()}
 
 
 def worse(policy: GuardPolicy, state: Guard) -> float:
     """The shared evidence that the canary is worse. Roll back at `policy.limit`."""
-    return float(shipped.shared({name: np.asarray(e) for name, e in evidence_by_metric(policy, state).items()}))
+    return float(shipped.shared(_values(policy, state), policy.weights))
 
 
 def good_enough(policy: GuardPolicy, state: Guard) -> float:
@@ -152,17 +148,40 @@ def good_enough(policy: GuardPolicy, state: Guard) -> float:
     return float(promotion.value(policy.promotion, state.promotion))
 
 
+def most_telling(state: Guard) -> int:
+    """The number of the latency threshold at which the arms differ most, in standard errors."""
+    _, n_canary, n_stable, _, _ = state.totals
+    n = np.array([[n_canary], [n_stable]])
+    pooled = state.slow.sum(axis=0) / max(float(n.sum()), 1.0)
+    error = np.sqrt(np.maximum(pooled * (1.0 - pooled), 1e-12) * (1.0 / np.maximum(n, 1.0)).sum())
+    share = state.slow / np.maximum(n, 1.0)
+    return int(np.argmax((share[0] - share[1]) / error))
+
+
+def traffic(policy: GuardPolicy, state: Guard, part: float) -> power.Traffic | None:
+    """What to expect of the next seconds when the canary has `part` of the requests: as much as both arms had, or
+    stable alone before the canary; None where nothing was seen. Stable's share of errors is the floor at least."""
+    past = state.errors.past
+    elapsed, n_canary, n_stable, _, _ = (float(total) for total in state.totals)
+    per_second = (
+        (n_canary + n_stable) / elapsed
+        if elapsed >= ENOUGH_S
+        else dispersion.exposure_rate(policy.errors.dispersion, past)
+    )
+    if per_second <= 0.0:
+        return None
+    share = min(max(float(dispersion.rate(past)), policy.promotion.floor), 0.5)
+    return power.Traffic(per_second, part, share, float(dispersion.phi(policy.errors.dispersion, past)))
+
+
 def because(policy: GuardPolicy, state: Guard, instances: int = 0) -> str:
     """One sentence with the numbers of the metric that weighs most."""
     by_metric = evidence_by_metric(policy, state)
-    name = max(by_metric, key=lambda metric: shipped.WEIGHTS[metric] * by_metric[metric])
+    name = max(by_metric, key=lambda metric: policy.weights[metric] * by_metric[metric])
     seconds, n_canary, n_stable, k_canary, k_stable = state.totals
     what = "errors"
     if name != shipped.ERRORS and state.thresholds_ms.size:
-        first, last = (0, BULK) if name == shipped.LATENCY else (BULK, len(ALL_QUANTILES))
-        kept = state.latency if name == shipped.LATENCY else state.tail
-        values = stream.value(policy.latency if name == shipped.LATENCY else policy.tail, kept)
-        at = first + int(np.argmax(values[: last - first]))
+        at = most_telling(state)
         k_canary, k_stable = state.slow[:, at]
         what = f"slower than {state.thresholds_ms[at]:g} ms"
     times = ""
@@ -175,6 +194,14 @@ def because(policy: GuardPolicy, state: Guard, instances: int = 0) -> str:
     )
 
 
+def _values(policy: GuardPolicy, state: Guard) -> dict[str, Array]:
+    found = {
+        shipped.ERRORS: stream.value(policy.errors, state.errors),
+        shipped.LATENCY: histograms.value(policy.latency, state.latency),
+    }
+    return {name: found[name] for name in policy.weights}
+
+
 def _remember(policy: GuardPolicy, state: Guard, seconds: float, stable: Traffic) -> Guard:
     """Stable's histogram, and the thresholds as soon as it holds enough."""
     if len(stable.latency) != len(policy.bounds_ms) + 1:
@@ -182,22 +209,17 @@ def _remember(policy: GuardPolicy, state: Guard, seconds: float, stable: Traffic
     past = state.past * 0.5 ** (seconds / policy.memory_s) + np.asarray(stable.latency, dtype=np.float64)
     chosen = state.thresholds_ms
     if not chosen.size and past.sum() >= policy.least_requests:
-        chosen = np.array(quantiles.thresholds(policy.bounds_ms, past, ALL_QUANTILES))
+        chosen = np.array(quantiles.thresholds(policy.bounds_ms, past, shipped.QUANTILES))
     return replace(state, past=past, thresholds_ms=chosen)
 
 
-def _slow(
-    policy: GuardPolicy, state: Guard, canary: Traffic, stable: Traffic, seconds: float
-) -> tuple[Block, Block] | None:
-    """The blocks of latency and its tail; None without thresholds, or without the histogram of an arm with requests."""
+def _cells(policy: GuardPolicy, state: Guard, canary: Traffic, stable: Traffic) -> Array | None:
+    """Requests of (canary, stable) between the thresholds; None without thresholds, or without the histogram of an arm
+    with requests. Thresholds are bucket bounds, so nothing is interpolated."""
     size = len(policy.bounds_ms) + 1
     if not state.thresholds_ms.size or any(arm.requests and len(arm.latency) != size for arm in (canary, stable)):
         return None
-    counts = [np.asarray(arm.latency or np.zeros(size), dtype=np.float64) for arm in (canary, stable)]
-    above = [quantiles.slower_than(policy.bounds_ms, values, tuple(state.thresholds_ms)) for values in counts]
-    totals = [values.sum() for values in counts]
-
-    def part(which: slice) -> Block:
-        return block(totals[0], totals[1], above[0][which], above[1][which], seconds)
-
-    return part(slice(0, BULK)), part(slice(BULK, None))
+    counts = np.array([arm.latency or (0,) * size for arm in (canary, stable)], dtype=np.float64)
+    ends = np.searchsorted(policy.bounds_ms, state.thresholds_ms) + 1
+    beyond = counts.sum(axis=-1, keepdims=True) - np.cumsum(counts, axis=-1)[:, ends - 1]
+    return np.asarray(-np.diff(beyond, axis=-1, prepend=counts.sum(axis=-1, keepdims=True), append=0.0))

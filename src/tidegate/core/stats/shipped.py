@@ -11,41 +11,42 @@ from collections.abc import Mapping
 import numpy as np
 
 from tidegate.core.stats.arrays import Array
+from tidegate.core.stats.dispersion import DispersionPolicy
 from tidegate.core.stats.evidence import Prior
+from tidegate.core.stats.histograms import HistogramPolicy
+from tidegate.core.stats.ordered import Slower
 from tidegate.core.stats.stream import Kind, StreamPolicy
 
 DEFAULT_MARGIN = 1.25
-AT_START = 0.9
+AT_START = 0.89
 
 ERRORS = "errors"
 LATENCY = "latency"
-LATENCY_TAIL = "latency_tail"
 
-QUANTILES = (0.50, 0.75, 0.90)
-"""Stable's past quantiles whose exceedance LATENCY watches: a shift of all requests."""
-TAIL_QUANTILES = (0.95, 0.99, 0.999)
-"""The same of LATENCY_TAIL: a few requests that became very slow."""
+QUANTILES = (0.50, 0.75, 0.90, 0.95, 0.99, 0.999)
+"""Stable's past quantiles that part fast requests from slow ones."""
 
-QUANTILE_WEIGHTS = (0.15, 0.4, 0.45)
-TAIL_WEIGHTS = (0.1, 0.3, 0.6)
+WEIGHTS: Mapping[str, float] = {ERRORS: 0.83, LATENCY: 0.17}
+"""How much of the shared evidence each metric holds when all are on. Latency needs less: every request has one."""
 
-WEIGHTS: Mapping[str, float] = {ERRORS: 0.57, LATENCY: 0.31, LATENCY_TAIL: 0.12}
-"""How much of the shared evidence each metric holds when all are on."""
+
+COUNTS_UNKNOWN = DispersionPolicy(least_s=10.0, opening_phi=2.5, opening_s=60.0)
+"""Errors of a stable that was never watched: it takes fewer seconds to tell how they come than to see pauses."""
 
 
 def count_policy(margin: float = DEFAULT_MARGIN) -> StreamPolicy:
     """Errors and other rare events: is the canary's rate above `margin` times stable's?"""
-    return StreamPolicy(Kind.COUNTS, Prior((1.5 * margin, 2.4, 5.0), (0.05, 0.55, 0.40), AT_START), margin)
+    prior = Prior((2.1, 4.0 * margin), (0.46, 0.54), AT_START)
+    return StreamPolicy(Kind.COUNTS, prior, margin, dispersion=COUNTS_UNKNOWN)
 
 
-def latency_policy(margin: float = DEFAULT_MARGIN) -> StreamPolicy:
-    """Requests slower than stable's p50, p75 or p90: are the canary's odds of it above `margin` times stable's?"""
-    return StreamPolicy(Kind.SHARES, Prior((1.4 * margin, 2.4, 8.0), (0.2, 0.5, 0.3), AT_START), margin)
+def latency_policy(margin: float = DEFAULT_MARGIN) -> HistogramPolicy:
+    """Requests slower than stable's quantiles: are the canary's odds of it above `margin` times stable's anywhere?
 
-
-def tail_policy(margin: float = DEFAULT_MARGIN) -> StreamPolicy:
-    """The same at stable's p95 and p99, where a fault of few requests multiplies a small share."""
-    return StreamPolicy(Kind.SHARES, Prior((2.6, 5.0, 25.0), (0.1, 0.45, 0.45), AT_START), margin)
+    All may be slower (a little, a lot), or a few may be very slow (beyond p99, beyond p99.9).
+    """
+    ways = (Slower(1.8), Slower(4.0), Slower(margin, 0.02, beyond=4), Slower(margin, 0.01, beyond=5))
+    return HistogramPolicy(ways, (0.28, 0.25, 0.05, 0.42), QUANTILES, margin, AT_START)
 
 
 def shared(values: Mapping[str, Array], weights: Mapping[str, float] = WEIGHTS) -> Array:
@@ -55,3 +56,9 @@ def shared(values: Mapping[str, Array], weights: Mapping[str, float] = WEIGHTS) 
     """
     total = sum(weights[name] for name in values)
     return np.asarray(sum(weights[name] / total * value for name, value in values.items()))
+
+
+def beside(values: Mapping[str, Array], name: str, weights: Mapping[str, float] = WEIGHTS) -> Array:
+    """What the metrics other than `name` add to the shared evidence, in units of that metric's own weight."""
+    share = weights.get(name, 1.0)
+    return np.asarray(sum(weights[other] / share * e for other, e in values.items() if other != name))

@@ -33,7 +33,7 @@ class Kind(StrEnum):
 class StreamPolicy:
     """The question and the caution. `null_ratio` is r0; ratios of `prior` above it ask "worse?", below it "not worse?".
 
-    `cap`: the most that one evidence block may multiply the wealth by: one burst is not proof.
+    `cap`: the most that one evidence block may multiply E by: one burst is not proof.
     """
 
     kind: Kind
@@ -61,12 +61,16 @@ def opening(policy: StreamPolicy, shape: tuple[int, ...] = ()) -> Stream:
 
 def learn(policy: StreamPolicy, state: Stream, block: Block) -> Stream:
     """Stable's history before the canary exists: dispersion and rate, no evidence."""
-    binary = 1.0 if policy.kind is Kind.SHARES else 0.0
-    return replace(state, past=dispersion.learn(policy.dispersion, state.past, block, binary))
+    rate = dispersion.rate(state.past)
+    spread = rate * (1.0 - rate) if policy.kind is Kind.SHARES else rate
+    return replace(state, past=dispersion.learn(policy.dispersion, state.past, block, spread))
 
 
-def update(policy: StreamPolicy, state: Stream, block: Block) -> Stream:
-    """One 1-s block or gap. What the block says of stable counts for later blocks only."""
+def update(policy: StreamPolicy, state: Stream, block: Block, beside: Array | float = 0.0) -> Stream:
+    """One 1-s block or gap. What the block says of stable counts for later blocks only.
+
+    `beside`: the evidence of others that this stream's is added to, in units of its own weight; the cap is on the sum.
+    """
     fresh = state.pending[DURATION] == 0.0
     pending = state.pending.copy()
     pending[PHI] = np.where(fresh, dispersion.phi(policy.dispersion, state.past), pending[PHI])
@@ -80,25 +84,25 @@ def update(policy: StreamPolicy, state: Stream, block: Block) -> Stream:
 
     ripe = (pending[N_CANARY] >= policy.least_canary) | (pending[DURATION] >= policy.longest_s)
     seconds = np.where(ripe, pending[DURATION], 0.0)
-    ratio = np.where(ripe[..., None], likelihood_ratio(policy, pending), 1.0)
+    ratio = np.where(ripe[..., None], log_ratio(policy, pending), 0.0)
+    most = policy.cap * (value(policy, state) + beside)
     return Stream(
         past=learn(policy, state, block).past,
         pending=np.where(ripe, 0.0, pending),
-        evidence=evidence.update(policy.prior, state.evidence, ratio, seconds),
+        evidence=evidence.update(policy.prior, state.evidence, ratio, seconds, most),
     )
 
 
-def likelihood_ratio(policy: StreamPolicy, pending: Array) -> Array:
-    """exp(log-LR / phi), capped, for each ratio of the prior."""
+def log_ratio(policy: StreamPolicy, pending: Array) -> Array:
+    """log-LR / phi for each ratio of the prior."""
     whole = Block(*pending[: K_STABLE + 1])
     ratios = np.asarray(policy.prior.ratios)
     match policy.kind:
         case Kind.COUNTS:
-            log_ratio = counts.log_ratio(whole, ratios, policy.null_ratio)
+            found = counts.log_ratio(whole, ratios, policy.null_ratio)
         case Kind.SHARES:
-            log_ratio = bernoulli.log_ratio(whole, ratios, policy.null_ratio, pending[SHARE])
-    phi = np.maximum(pending[PHI], 1.0)[..., None]
-    return np.asarray(np.exp(np.minimum(log_ratio / phi, np.log(policy.cap))))
+            found = bernoulli.log_ratio(whole, ratios, policy.null_ratio, pending[SHARE])
+    return np.asarray(found / np.maximum(pending[PHI], 1.0)[..., None])
 
 
 def value(policy: StreamPolicy, state: Stream) -> Array:

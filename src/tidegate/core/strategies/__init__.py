@@ -73,6 +73,12 @@ def may_wait(view: View) -> bool:
     return not isinstance(view.rollout.strategy, InPlace) or view.rollout.swap.down_since is None
 
 
+def watched(view: View) -> bool:
+    """Whether the metrics are watched now."""
+    strategy = view.rollout.strategy
+    return not isinstance(strategy, Canary) or canary.watched(strategy, view.rollout.cursor)
+
+
 def retreat(view: View) -> int:
     """The weight that the candidate keeps on the way back: none, as soon as stable can take it."""
     if not view.takes_traffic:
@@ -107,5 +113,6 @@ __all__ = [
     "progress",
     "retreat",
     "shape",
+    "watched",
     "works",
 ]

@@ -47,7 +47,7 @@ def _watch(both: BlueGreen, view: View) -> Progress:
     told = f": {verdict.because}" if verdict else ""
     if view.now < until:
         return Stay(f"watching the preview for {both.analyse_s:g} s{told}", until)
-    if verdict is None or verdict.outcome is Outcome.PASS or not _expected(both, view, verdict):
+    if verdict is None or view.passed or not _expected(both, view, verdict):
         return Advance(f"nothing speaks against the switch after {both.analyse_s:g} s{told}", rollout.weight)
     because = f"inconclusive before the switch, after {both.analyse_s:g} s: {verdict.because}"
     return Wait(Hold(PauseKind.ANALYSIS, Phase.PROGRESSING, because))

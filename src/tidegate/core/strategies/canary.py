@@ -2,7 +2,7 @@
 
 import math
 
-from tidegate.core import approval, beside
+from tidegate.core import analysis, approval, beside
 from tidegate.core.strategies.answers import Advance, Done, Progress, Shape, Stay, Wait
 from tidegate.core.view import View
 from tidegate.model.policy import Gate
@@ -43,8 +43,12 @@ def _set_weight(canary: Canary, view: View, weight: int) -> Progress:
     needed = count(canary, view, weight)
     if view.ready_candidates < needed:
         return Stay(f"{view.ready_candidates} of {needed} canary instances are ready for {weight} %")
+    if beside_it := view.baseline_missing(needed):
+        return Stay(beside_it)
     if view.rollout.weight != weight:
-        return Advance(f"{weight} % to the canary: {needed} ready", weight)
+        return Advance(
+            f"{weight} % to the canary: {needed} ready{_outlook(view, weight, _watched(canary, view))}", weight
+        )
     if not view.share_applied(weight):
         return Stay(f"the gateway has not applied {weight} % yet")
     return Advance(f"{weight} % is applied", weight)
@@ -69,16 +73,43 @@ def _scaled(canary: Canary, view: View) -> Progress:
     return Advance(f"{needed} canary instance{'s' if needed > 1 else ''} ready", view.rollout.weight)
 
 
-def _analyse(view: View, duration_s: float) -> Progress:
+def _analyse(view: View, duration_s: float | None) -> Progress:
     rollout = view.rollout
+    if duration_s is None:
+        return Advance("from here on the metrics are watched in the background", rollout.weight)
     until = rollout.cursor_since + duration_s
     verdict = rollout.verdict
     if view.now < until:
-        return Stay(f"watching for {duration_s:g} s" + (f": {verdict.because}" if verdict else ""), until)
+        seen = (f": {verdict.because}" if verdict else "") + _outlook(view, rollout.weight, duration_s)
+        return Stay(f"watching for {duration_s:g} s{seen}", until)
     if view.passed:
         return Advance(verdict.because if verdict else "observing", rollout.weight)
     why = verdict.because if verdict else "nothing measured"
     return Wait(Hold(PauseKind.ANALYSIS, Phase.PROGRESSING, f"inconclusive after {duration_s:g} s: {why}"))
+
+
+def _outlook(view: View, weight: int, seconds: float) -> str:
+    """What cannot be seen at this weight in this time; empty when a doubling of the errors can."""
+    decidable, because = analysis.outlook(view.rollout, seconds, weight)
+    return "" if decidable else f"; {because}"
+
+
+def _watched(canary: Canary, view: View) -> float:
+    """Seconds until the canary gets more than the step under way gives it, or must be proven."""
+    seconds = 0.0
+    for step in canary.steps[view.rollout.cursor + 1 :]:
+        match step:
+            case Analyse(float() as duration_s) | Pause(float() as duration_s):
+                seconds += duration_s
+            case SetWeight(_):
+                return seconds
+    return seconds + view.rollout.analysis.rules.within_s
+
+
+def watched(canary: Canary, cursor: int) -> bool:
+    """Whether the metrics are watched on this step: from the step that begins it in the background, if there is one."""
+    begins = [index for index, step in enumerate(canary.steps) if step == Analyse(None)]
+    return not begins or cursor > begins[0]
 
 
 def steps_weight(canary: Canary, view: View) -> int:

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from tidegate.core.roster import roster
+from tidegate.controller.rosters import read_rosters
 from tidegate.core.transitions import TRANSITIONS
 from tidegate.model import codec
 from tidegate.model.errors import NotFoundError, UnreachableError
@@ -36,13 +36,11 @@ router = APIRouter(tags=["agents"])
 async def agents(request: Request, api: Application, caller: Reader) -> Response:
     """Every agent in every environment, with its instances and what they report."""
     listening = as_of(await api.books.pulses.last_listening(), api.now())
-    rows = []
-    for key in await api.books.store.keys():
-        state = await api.books.store.load(key) if caller.sees(key) else None
-        if state is not None:
-            heard = {pulse.instance: pulse for pulse in await api.books.pulses.pulses(key)}
-            instances = [asdict(one) for one in roster(state, heard, listening)]
-            rows.append({**asdict(agent_row(state)), "host": key.host, "instances": instances})
+    rows = [
+        {**asdict(agent_row(state)), "host": state.key.host, "instances": [asdict(one) for one in instances]}
+        for state, instances in await read_rosters(api.books, listening)
+        if caller.sees(state.key)
+    ]
     return tagged(request, rows)
 
 

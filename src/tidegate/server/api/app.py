@@ -14,6 +14,7 @@ from tidegate.server.api import (
     intents,
     jobs,
     journal,
+    orders,
     releases,
     switches,
     tokens,
@@ -27,7 +28,7 @@ ABOUT = """Closed-loop delivery of containerised agents.
 Every error is problem+json (RFC 9457). Every answer has an X-Request-Id. What takes long answers 202 with a Location.
 """
 
-DAILY = (health, agents, verbs, deliveries, releases, intents, journal, hosts, jobs, switches)
+DAILY = (health, agents, verbs, deliveries, releases, intents, journal, orders, hosts, jobs, switches)
 RESOURCES: tuple[APIRouter, ...] = tuple(one.router for one in (*DAILY, tokens, audit))
 """Add a resource here; its routes declare the right that they need (parts.py)."""
 

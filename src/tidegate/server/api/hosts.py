@@ -11,7 +11,7 @@ from tidegate.controller.preview import Preview
 from tidegate.model import codec
 from tidegate.model.access import Right
 from tidegate.model.audit import Act
-from tidegate.model.errors import AccessError, ConflictError, EngineError, NotFoundError, UnreachableError
+from tidegate.model.errors import AccessError, ConflictError, NotFoundError, UnreachableError, UsageError
 from tidegate.model.event import Event, EventKind
 from tidegate.model.intent import Intent
 from tidegate.model.policy import Endpoint
@@ -107,7 +107,7 @@ async def trial(api: Application, caller: Steerer, key: Key, body: TrialBody) ->
     """Send a trial notice to a receiver in plain form, as tidegate.yaml has it: one attempt."""
     notifier = api.site.ports.notifier
     if notifier is None:
-        raise EngineError("this platform sends no notices")
+        raise UsageError("this platform sends no notices")
     receiver: Endpoint = loaded(body.endpoint, Endpoint)
     await _audit(api, caller, "notice-trial", f"{here(api, key)}/{receiver.name[:100]}", "")
     text = f"A trial of Tidegate's notices for {key}."

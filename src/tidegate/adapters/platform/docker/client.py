@@ -11,6 +11,7 @@ import aiohttp
 from aiodocker import Docker
 from aiodocker.exceptions import DockerError
 
+from tidegate.adapters.reach import is_walled, may_be_walled
 from tidegate.model.errors import ConflictError, EngineError, NotFoundError, TidegateError, UnreachableError
 
 OLDEST = (1, 40)
@@ -30,6 +31,8 @@ class Engine:
         self._docker: Docker | None = None
         self._negotiated = False
         self._lock = asyncio.Lock()
+        self.walled = False
+        """Whether its containers' addresses lead nowhere from this machine; known once it has answered."""
 
     @property
     def local(self) -> bool:
@@ -71,6 +74,7 @@ class Engine:
                 self._docker.api_version = "auto"
                 answer = await self._version(self._docker)
                 self._docker.api_version = negotiate(str(answer["ApiVersion"]), str(answer.get("MinAPIVersion", "")))
+                self.walled = may_be_walled(self._where()) and is_walled(await self._docker.system.info())
                 self._negotiated = True
         return self._docker
 

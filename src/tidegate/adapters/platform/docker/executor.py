@@ -97,8 +97,8 @@ class Executor:
         url = self._options.heartbeat_url
         if "{gateway}" in url:
             _, gateway = await self._network.ensure()
-            # Another machine's network does not lead to us.
-            url = url.replace("{gateway}", gateway) if self._engine.local else ""
+            # Another machine's network does not lead to us, nor does that of a virtual machine.
+            url = url.replace("{gateway}", gateway) if self._engine.local and not self._engine.walled else ""
         return Placement(
             image=image_id,
             secrets=await self._secrets.resolve(goal.revision.workload),

@@ -42,6 +42,7 @@ def observed_instance(facts: Mapping[str, Any], network: str, revision: int | No
         config_digest=str(facts["Image"]),
         probe_detail=str(state.get("Error") or ""),
         adopted=revision is not None,
+        detached=_is_detached(facts, network),
         stop_grace_s=float(DEFAULT_GRACE_S if config.get("StopTimeout") is None else config["StopTimeout"]),
     )
 
@@ -60,6 +61,12 @@ def address_of(facts: Mapping[str, Any], network: str) -> str:
     if network in joined:
         return fixed_address(joined[network])
     return next((address for settings in joined.values() if (address := fixed_address(settings))), "")
+
+
+def _is_detached(facts: Mapping[str, Any], network: str) -> bool:
+    """Whether it was made on our network and is on it no more."""
+    made_on_it = str(facts["HostConfig"].get("NetworkMode")) == network
+    return made_on_it and network not in (facts["NetworkSettings"].get("Networks") or {})
 
 
 def health(facts: Mapping[str, Any], watch: Watch | None) -> Health:

@@ -1,11 +1,13 @@
 """Labels by which containers are found again. They say what an instance is for ever; its track is never one of them."""
 
+import json
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
-from tidegate.model.codec import dump
+from tidegate.model import codec
 from tidegate.model.desired import InstanceGoal, TaskGoal
-from tidegate.model.release import AgentKey
+from tidegate.model.release import AgentKey, Revision
 from tidegate.model.workload import Workload, fingerprint
 
 PREFIX = "dev.tidegate."
@@ -17,6 +19,8 @@ KIND = f"{PREFIX}kind"
 IMAGE = f"{PREFIX}image"
 CONFIGURATION = f"{PREFIX}configuration"
 NETWORKS = f"{PREFIX}networks"
+MADE_FROM = f"{PREFIX}made-from"
+"""The whole revision, so that a state that was lost can be begun again from what runs."""
 
 TASK = f"{PREFIX}task"
 ATTEMPT = f"{PREFIX}attempt"
@@ -42,7 +46,18 @@ def instance_labels(key: AgentKey, goal: InstanceGoal) -> dict[str, str]:
         IMAGE: revision.release.image.reference,
         CONFIGURATION: configuration(revision.workload),
         NETWORKS: ",".join(revision.workload.networks),
+        MADE_FROM: json.dumps(codec.dump_short(revision), separators=(",", ":")),
     }
+
+
+def made_from(found: Mapping[str, str]) -> Revision | None:
+    """The revision that a container was made from; None where its labels do not say it, or not in words we know."""
+    try:
+        revision = codec.load(json.loads(found[MADE_FROM]), Revision)
+    except Exception:  # absent, no JSON, or cattrs' groups: whoever wrote it knew other words
+        return None
+    number = int(found.get(REVISION) or revision.runs_as)
+    return revision if revision.runs_as == number else replace(revision, warm=number)
 
 
 def task_labels(key: AgentKey, goal: TaskGoal) -> dict[str, str]:
@@ -66,7 +81,7 @@ def task_filters(key: AgentKey) -> list[str]:
 
 def configuration(workload: Workload) -> str:
     """Fingerprint of what the container was made from. References to secrets are in it, their values are not."""
-    return fingerprint(dump(workload))
+    return fingerprint(codec.dump(workload))
 
 
 def filters(key: AgentKey) -> list[str]:
@@ -77,6 +92,13 @@ def filters(key: AgentKey) -> list[str]:
 def is_ours(found: Mapping[str, str]) -> bool:
     """Whether Tidegate made the container. Other labels of ours may come with an image; these never do."""
     return KIND in found and AGENT in found
+
+
+def owner(found: Mapping[str, str]) -> AgentKey | None:
+    """The agent and environment whose instance a container is; None where it is none of ours."""
+    return (
+        AgentKey(found[AGENT], found.get(ENVIRONMENT, "")) if found.get(KIND) == INSTANCE and AGENT in found else None
+    )
 
 
 def same_goal(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:

@@ -100,7 +100,7 @@ class Network:
             return None
         async with self._engine.call(f"network {self._options.network}") as docker:
             found = await self._find(docker)
-        return found[1] if found else None
+        return found[1] if found and not self._engine.walled else None
 
     async def pick(self, name: str) -> str:
         """A free fixed address for an instance. Hold the host's lock until the container was created."""

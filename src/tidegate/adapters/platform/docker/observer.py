@@ -24,7 +24,7 @@ from tidegate.adapters.platform.docker.pull import Puller
 from tidegate.model.desired import Desired
 from tidegate.model.errors import TidegateError
 from tidegate.model.observation import ImageState, InstanceState, Observation, ObservedImage, ObservedInstance
-from tidegate.model.release import AgentKey, Image
+from tidegate.model.release import AgentKey, Image, Revision
 from tidegate.model.workload import Workload
 
 MEMORY_KILL_S = 60.0
@@ -77,6 +77,14 @@ class Observer:
         instances = self._instances(desired, found)
         read = {goal.name: goal.log_lines for goal in desired.instances if goal.log_lines}
         return Observation(at, images=(*images, *surplus), instances=await self._logs.attach(instances, read))
+
+    async def found(self, key: AgentKey) -> tuple[Revision, ...]:
+        """What the agent's instances say they were made from. Raises EngineError."""
+        async with self._engine.call(f"look for {key}", self._options.observe_deadline_s) as docker:
+            listed = await docker.containers.list(all=True, filters=_json_filters({"label": labels.filters(key)}))
+        read = (labels.made_from(container._container.get("Labels") or {}) for container in listed)
+        newest_last = sorted((revision for revision in read if revision is not None), key=lambda one: one.number)
+        return tuple({revision.runs_as: revision for revision in newest_last}.values())
 
     def _instances(self, desired: Desired, found: Mapping[str, Mapping[str, Any]]) -> tuple[ObservedInstance, ...]:
         workloads = {goal.name: goal.revision.workload for goal in desired.instances}

@@ -34,7 +34,7 @@ def plan(desired: Desired, observed: Observation) -> tuple[PlatformOperation, ..
         *_restarts(diff),
         *_stops(diff, routed),
         *_removals(diff, routed),
-        *_image_removals(desired, observed),
+        *_image_removals(desired, observed, diff),
     )
 
 
@@ -101,7 +101,7 @@ def _stops(diff: InstanceDiff, routed: frozenset[str]) -> list[PlatformOperation
         if instance.address not in routed
     ]
     surplus = [
-        StopInstance(instance.name, instance.stop_grace_s, "no longer wanted")
+        StopInstance(instance.name, instance.stop_grace_s, _why_gone(instance))
         for instance in diff.surplus
         if instance.state in UP and instance.address not in routed
     ]
@@ -110,15 +110,26 @@ def _stops(diff: InstanceDiff, routed: frozenset[str]) -> list[PlatformOperation
 
 def _removals(diff: InstanceDiff, routed: frozenset[str]) -> list[PlatformOperation]:
     return [
-        RemoveInstance(instance.name, "dead" if instance.state is InstanceState.DEAD else "no longer wanted")
+        RemoveInstance(instance.name, _why_gone(instance))
         for instance in diff.surplus
         # What a person started by hand is stopped and left to that person.
         if instance.state not in UP and instance.address not in routed and not instance.adopted
     ]
 
 
-def _image_removals(desired: Desired, observed: Observation) -> list[PlatformOperation]:
-    """Images of ours that nothing needs: those that were seen, and nobody wants at the same time."""
+def _why_gone(instance: ObservedInstance) -> str:
+    if instance.detached:
+        return "somebody took it off our network: it is made anew"
+    return "dead" if instance.state is InstanceState.DEAD else "no longer wanted"
+
+
+def _image_removals(desired: Desired, observed: Observation, diff: InstanceDiff) -> list[PlatformOperation]:
+    """Images of ours that nothing needs: those that were seen, and nobody wants at the same time.
+
+    Not before the last container that goes is gone: the engine gives no image away that one was made from.
+    """
+    if observed.tasks or any(not instance.adopted for instance in diff.surplus):
+        return []
     wanted = {image.reference for image in wanted_images(desired)}
     return [
         RemoveImage(image, "no revision that is kept runs it")

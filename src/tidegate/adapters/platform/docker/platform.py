@@ -19,7 +19,7 @@ from tidegate.adapters.platform.docker.remote import RemoteShell
 from tidegate.model.desired import Desired
 from tidegate.model.observation import Observation
 from tidegate.model.operation import PlatformOperation
-from tidegate.model.release import AgentKey
+from tidegate.model.release import AgentKey, Revision
 from tidegate.ports import SecretSource
 
 
@@ -64,6 +64,10 @@ class DockerPlatform:
         """The last lines of an instance's log. Raises NotFoundError."""
         return await read_log(self.engine, instance, lines, self._options.deadline_s)
 
+    async def found(self, key: AgentKey) -> tuple[Revision, ...]:
+        """The revisions that the agent's instances say they were made from. Raises EngineError."""
+        return await self._observer.found(key)
+
     async def changed(self, key: AgentKey, timeout_s: float) -> bool:
         """Wait for an engine event, a probe that turned, a pull that ended or a link that broke; at most timeout_s."""
         self._events.start()
@@ -80,6 +84,12 @@ class DockerPlatform:
         """Put images from an archive (`docker save`) on this host. Raises EngineError."""
         async with self.engine.call("load images", self._options.pull_silence_s * 5) as docker:
             await docker.images.import_image(archive)
+
+    async def leave(self) -> None:
+        """Remove what agents share on this host: the helper that puts probes, and our network unless it is in use."""
+        if self._shell is not None:
+            await self._shell.remove()
+        await self.network.remove()
 
     async def close(self) -> None:
         """Let go of connections and tasks; instances run on."""

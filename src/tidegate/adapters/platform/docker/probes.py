@@ -125,10 +125,14 @@ class Prober:
                 period = min(period, max(SHORTEST_PERIOD_S, (loop.time() - first) * EARLY_SHARE))
             await asyncio.sleep(max(0.0, begin + period - loop.time()))
 
+    @property
+    def _from_afar(self) -> bool:
+        return self._engine.walled or not self._engine.local
+
     async def ask(self, target: Target, probe: Probe) -> str | None:
         """Put the question once: an empty text for success, else what went wrong. None: it could not be put."""
         try:
-            if self._remote is not None and probe.kind is not ProbeKind.EXEC:
+            if self._from_afar and self._remote is not None and probe.kind is not ProbeKind.EXEC:
                 return await _from_there(self._remote, target, probe)
             async with asyncio.timeout(probe.timeout_s):
                 match probe.kind:

@@ -19,7 +19,7 @@ from aiodocker.exceptions import DockerError
 
 from tidegate.adapters.platform.docker import labels
 from tidegate.adapters.platform.docker.client import Engine
-from tidegate.model.errors import UnreachableError
+from tidegate.model.errors import NotFoundError, UnreachableError
 from tidegate.model.workload import Probe
 
 HELPER = "tidegate-prober"
@@ -74,6 +74,12 @@ class RemoteShell:
             with suppress(asyncio.CancelledError, Exception):
                 await self._opening
         await self._lose()
+
+    async def remove(self) -> None:
+        """Take the helper away, where there is one. Raises EngineError."""
+        with suppress(NotFoundError):
+            async with self._engine.call(f"remove {HELPER}") as docker:
+                await docker.containers.container(HELPER).delete(force=True)
 
     async def _open(self) -> None:
         """Whoever asks first opens; who gives up waiting does not end the opening for the others."""

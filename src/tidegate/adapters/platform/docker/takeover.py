@@ -4,7 +4,6 @@ The container is renamed to an instance's name and joins our network while it ru
 cannot be changed, so it is found again by its name. A port that it publishes stays its own until it is stopped.
 """
 
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from tidegate.adapters.platform.docker.translate import own_network
 from tidegate.model.desired import instance_name
 from tidegate.model.errors import ConflictError, EngineError, NotFoundError
 from tidegate.model.release import AgentKey, Image
-from tidegate.model.workload import Route, Workload
+from tidegate.model.workload import PortProtocol, Workload
 
 GATEWAY_S = 2.0
 """Allowed for the gateway to listen on a port that became free, in seconds."""
@@ -94,7 +93,7 @@ class Takeover:
     @property
     def lines(self) -> tuple[str, ...]:
         """What adopting means, one sentence a line."""
-        return explain(self.adoption, self.key, ())
+        return explain(self.adoption, self.key)
 
     @property
     def workload(self) -> Workload:
@@ -115,8 +114,8 @@ class Takeover:
         await self.adopter.give_back(self.adoption)
 
 
-def explain(adoption: Adoption, key: AgentKey, routes: Sequence[Route]) -> tuple[str, ...]:
-    """What adopting means, one sentence a line, its downtime included. Values of secrets are not in it."""
+def explain(adoption: Adoption, key: AgentKey) -> tuple[str, ...]:
+    """What adopting means, one sentence a line, with the downtime to come. Values of secrets are not in it."""
     workload = adoption.workload
     name = instance_name(key, 1, 1)
     lines = [f"container {adoption.container} ({adoption.image.reference}) becomes {name}; it is not restarted"]
@@ -125,19 +124,18 @@ def explain(adoption: Adoption, key: AgentKey, routes: Sequence[Route]) -> tuple
     lines += [f"not carried over: {lost}" for lost in adoption.lost]
     if not own_network(workload):
         lines.append(f"network mode {workload.network_mode}: it gets no address of its own")
-    taken = {route.listen: route for route in routes}
-    for port in workload.ports:
-        if port.host_port in taken:
-            lines.append(_downtime(adoption, port.host_port))
-        else:
-            lines.append(f"port {port.host_port}/{port.protocol} goes on past the gateway, straight to the container")
+    lines += [
+        f"port {p.host_port}/{p.protocol} goes on past the gateway, straight to the container" for p in workload.ports
+    ]
+    lines += [_downtime(workload, p.host_port) for p in workload.ports if p.protocol is PortProtocol.TCP]
     return tuple(lines)
 
 
-def _downtime(adoption: Adoption, port: int) -> str:
-    grace = adoption.workload.stop_grace_s
+def _downtime(workload: Workload, port: int) -> str:
+    grace = workload.stop_grace_s
     return (
-        f"port {port} is published by {adoption.container} itself; the gateway takes it at the first release, once "
-        f"that container has stopped. Downtime of port {port}: up to about {grace + GATEWAY_S:g} s "
-        f"({grace:g} s for the container to end, {GATEWAY_S:g} s for the gateway to listen)"
+        f"to give port {port} to the gateway later, deliver a release with a route on it (routes: listen: {port}), "
+        f"without the port, in place. Downtime of port {port}: up to about {grace + GATEWAY_S:g} s "
+        f"({grace:g} s for the container to end, {GATEWAY_S:g} s for the gateway to listen), and until the release is "
+        "ready"
     )

@@ -27,7 +27,7 @@ from tidegate.model.operation import (
     StartInstance,
     StopInstance,
 )
-from tidegate.model.release import AgentKey
+from tidegate.model.release import AgentKey, Revision
 from tidegate.ports import Clock
 
 
@@ -56,6 +56,13 @@ class MemoryPlatform:
         mine = [c for c in world.containers.values() if c.key == desired.key]
         read = {goal.name for goal in desired.instances if goal.log_lines}
         return Observation(world.now, images=images, instances=tuple(self._observed(c, c.name in read) for c in mine))
+
+    async def found(self, key: AgentKey) -> tuple[Revision, ...]:
+        """What its containers were made from."""
+        if not self.world.reachable:
+            raise EngineError("switched off")
+        mine = (c.revision for c in self.world.containers.values() if c.key == key)
+        return tuple({revision.runs_as: revision for revision in mine}.values())
 
     def _observed(self, container: Container, read: bool) -> ObservedInstance:
         world = self.world
