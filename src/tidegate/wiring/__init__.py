@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tidegate.controller.preview import Preview
     from tidegate.controller.site import Books, Site, Takeover
     from tidegate.model.decision import Decision
+    from tidegate.model.delivery import Budget
     from tidegate.model.door import Door
     from tidegate.model.intent import Answer, Intent
     from tidegate.model.machine import MachineFacts
@@ -168,7 +169,7 @@ class Toolbox:
 
         source, engine = Git(), platform.engine
         workshop = EngineWorkshop(engine, source, lambda tell: EngineBuilder(docker, tell), Containers(engine, source))
-        return Pipeline(books.deliveries, workshop, FolderPapers(papers), environment, versions)
+        return Pipeline(books.deliveries, workshop, FolderPapers(papers), environment, versions, budget())
 
     def backup_state(self, folder: Path) -> Path:
         """The state on this machine, never a server's."""
@@ -465,6 +466,14 @@ class OnePlace:
     async def answer(self, intent: str) -> "Answer | None":
         """What became of an intent."""
         return await self.store.answer(intent)
+
+
+def budget() -> "Budget":
+    """What stages may take together: every core, and half of the memory; the rest is the agents'."""
+    from tidegate.model.delivery import Budget
+
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return Budget(float(os.cpu_count() or 1), memory // 2)
 
 
 def versions() -> dict[str, str]:
