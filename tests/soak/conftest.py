@@ -5,24 +5,38 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import pytest
 
 MINUTES = float(os.environ.get("TIDEGATE_SOAK_MINUTES", "30"))
 BEGAN = time.monotonic()
 
-Budget = Callable[[float], Callable[[], bool]]
+SHARES = {
+    "crash points, bad": 0.20,
+    "crash points, healthy": 0.34,
+    "crash points, memory": 0.15,
+    "random kills, a strategy": 0.04,
+    "random kills, waves": 0.04,
+    "evidence": 0.05,
+    "healthy releases": 0.04,
+    "gateways": 0.02,
+}
+"""Of the whole time; random kills are played with four strategies, so that they add up to one."""
+
+
+class Budget(Protocol):
+    """Begins a part's time, or one of several equal pieces of it; what it returns says whether some of it is left."""
+
+    def __call__(self, part: str, pieces: int = 1) -> Callable[[], bool]: ...
 
 
 @pytest.fixture
 def budget() -> Budget:
-    """budget(0.25) begins a quarter of the time; what it returns says whether some of it is left.
+    """The whole soak's end is every part's end: a slow part takes from those after it."""
 
-    The whole soak's end is every part's end: a slow part takes from those after it.
-    """
-
-    def begin(share: float) -> Callable[[], bool]:
-        end = min(time.monotonic() + share * MINUTES * 60, BEGAN + MINUTES * 60)
+    def begin(part: str, pieces: int = 1) -> Callable[[], bool]:
+        end = min(time.monotonic() + SHARES[part] / pieces * MINUTES * 60, BEGAN + MINUTES * 60)
         return lambda: time.monotonic() < end
 
     return begin

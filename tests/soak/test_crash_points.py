@@ -32,7 +32,7 @@ ALL_IN_MINUTES = 30
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_every_point_in_memory(tmp_path: Path, budget: Budget, strategy: str) -> None:
-    left, played, known = budget(0.15 / len(STRATEGIES)), 0, 0
+    left, played, known = budget("crash points, memory", len(STRATEGIES)), 0, 0
     for version in sorted(VERSIONS):
         calls = asyncio.run(rollout_with_crashes(tmp_path / f"{version}.db", version, [], strategy=strategy))
         points = [(call, when) for call in range(1, calls + 1) for when in ("before", "after")]
@@ -79,7 +79,7 @@ def lanes(tmp_path: Path) -> Iterator[list[Lane]]:
 @pytest.mark.parametrize("bad", [True, False], ids=["bad", "healthy"])
 def test_every_point_on_a_real_engine(lanes: list[Lane], budget: Budget, bad: bool) -> None:
     """Clean-up at the end may be done in fewer calls than the first time: what is not reached was not there to do."""
-    left = budget(0.2 if bad else 0.34)
+    left = budget(f"crash points, {'bad' if bad else 'healthy'}")
     calls = len(lanes[0].play([], bad).calls[-1])
     points = [Point(call, when) for call in range(1, calls + 1) for when in ("before", "after")]
     random.Random(SEED).shuffle(points)

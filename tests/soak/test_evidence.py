@@ -25,7 +25,7 @@ def host(session_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def test_twenty_healthy_releases_in_a_row_by_the_policy_of_the_faults(host: Host, budget: Budget) -> None:
-    left, done = budget(0.13), 0
+    left, done = budget("evidence"), 0
     while done < RELEASES and (left() or done < LEAST):
         done += 1
         ended = deployed(host, f"1.1.{done}")

@@ -31,7 +31,7 @@ def host(session_engine: Engine, tmp_path: Path) -> Iterator[Host]:
 
 
 def test_twenty_healthy_releases_in_a_row(host: Host, budget: Budget) -> None:
-    left, done = budget(0.13), 0
+    left, done = budget("healthy releases"), 0
     with host.load() as load:
         while done < RELEASES and (left() or done < LEAST):
             done += 1
@@ -43,7 +43,7 @@ def test_twenty_healthy_releases_in_a_row(host: Host, budget: Budget) -> None:
 
 
 def test_the_gateway_is_replaced_again_and_again(host: Host, budget: Budget) -> None:
-    left, done = budget(0.05), 0
+    left, done = budget("gateways"), 0
     with host.load(LISTEN, rate=100) as load:
         while left() or done < LEAST:
             asyncio.run(_replace(host.engine))

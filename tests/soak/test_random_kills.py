@@ -19,7 +19,7 @@ SEED, KILLS, EACH = 11, 50, 5
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
 def test_fifty_kills(session_engine: Engine, tmp_path: Path, budget: Budget, strategy: str) -> None:
     session_engine.reset()
-    left, chance = budget(0.1), random.Random(f"{SEED}{strategy}")
+    left, chance = budget("random kills, a strategy"), random.Random(f"{SEED}{strategy}")
     host = Host(session_engine, tmp_path)
     host.spec = tmp_path / "tidegate.yaml"
     host.spec.write_text(spec_of(strategy))

@@ -22,7 +22,7 @@ SEED, KILLS, EACH, LONGEST_S = 13, 50, 5, 3.0
 
 
 def test_fifty_kills(tmp_path: Path, budget: Budget) -> None:
-    left, chance = budget(0.12), random.Random(SEED)
+    left, chance = budget("random kills, waves"), random.Random(SEED)
     with Engine() as first, Engine() as second:
         first.load("tidegate/base-busybox")
         (tmp_path / "tidegate.yaml").write_text(SPEC.format(first=first.url, second=second.url))

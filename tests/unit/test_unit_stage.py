@@ -13,7 +13,7 @@ from tidegate.model.source import Commit
 from tidegate.model.spec import Spec
 from tidegate.model.stages import StageName
 from tidegate.model.verdict import Outcome
-from tidegate.model.work import BuildImage, Result, RunContainer
+from tidegate.model.work import BuildImage, Result, RunContainer, RunPrograms
 from tidegate.pipeline import unit
 from tidegate.pipeline.registry import key_of, records
 from tidegate.pipeline.stage import Candidate, Finished
@@ -34,8 +34,12 @@ def candidate(written: str = WHOLE, tree: str = "t1") -> Candidate:
     return Candidate(DeliveryKey(AgentKey("a", "prod"), 1), spec(written), commit=commit)
 
 
+def read(dockerfile: bytes) -> dict[str, Result]:
+    return {"dockerfile": Result(outputs={"Dockerfile": dockerfile})}
+
+
 def judged(ran: Result, written: str = WHOLE) -> Evidence:
-    step = unit.STAGE.proceed(candidate(written), {"toolchain": BUILT, "tests": ran})
+    step = unit.STAGE.proceed(candidate(written), {**read(b"FROM a"), "toolchain": BUILT, "tests": ran})
     assert isinstance(step, Finished)
     return step.evidence
 
@@ -52,10 +56,22 @@ def test_it_is_off_unless_the_spec_says_how() -> None:
 
 
 def test_it_builds_the_toolchain_and_runs_the_tests_in_it() -> None:
-    (build,) = unit.STAGE.proceed(candidate(), {})  # type: ignore[misc]
+    (look,) = unit.STAGE.proceed(candidate(), {})  # type: ignore[misc]
+    assert isinstance(look, RunPrograms)
+    assert look.reads == ("Dockerfile",)
+    (build,) = unit.STAGE.proceed(candidate(), read(b"FROM go AS tools\nFROM scratch\n"))  # type: ignore[misc]
     assert isinstance(build, BuildImage)
-    assert build.options.target == "0"
-    (run,) = unit.STAGE.proceed(candidate(), {"toolchain": BUILT})  # type: ignore[misc]
+    assert build.options.target == "tools"
+    (build,) = unit.STAGE.proceed(candidate(), read(b"FROM go\n"))  # type: ignore[misc]
+    assert isinstance(build, BuildImage)
+    assert build.options.target == ""
+    (build,) = unit.STAGE.proceed(candidate("{command: make, target: t}"), {})  # type: ignore[misc]
+    assert isinstance(build, BuildImage)
+    assert build.options.target == "t"
+    unnamed = unit.STAGE.proceed(candidate(), read(b"FROM go\nFROM scratch\n"))
+    assert isinstance(unnamed, Finished)
+    assert unnamed.evidence.outcome is Outcome.FAIL
+    (run,) = unit.STAGE.proceed(candidate(), {**read(b"FROM a"), "toolchain": BUILT})  # type: ignore[misc]
     assert isinstance(run, RunContainer)
     assert (run.image, run.command, run.network) == ("sha256:toolchain", ("pytest", "-q"), "none")
     assert run.outputs == ("/src/out/junit.xml", "/src/cov.xml")

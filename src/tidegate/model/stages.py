@@ -72,14 +72,14 @@ class Scan:
 
 @dataclass(frozen=True)
 class Unit:
-    """The project's own tests, in an image of the same toolchain: `image`, or `target` of the Dockerfile.
+    """The project's own tests, in an image of the same toolchain: `image`, or the Dockerfile's `target` (its first).
 
     `junit` are paths of reports (a folder: all in it), `coverage` that of a Cobertura or LCOV report, both within the
     checkout; `min_coverage` is percent of lines. `network` names one that is granted; empty: none.
     """
 
     command: tuple[str, ...]
-    target: str = "0"
+    target: str = ""
     image: str = ""
     junit: tuple[str, ...] = ()
     coverage: str = ""

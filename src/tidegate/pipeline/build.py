@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from posixpath import join, normpath
 
 from tidegate.core.releasing import image_labels, image_tag
 from tidegate.model.evidence import Evidence
@@ -20,6 +21,12 @@ def tag_of(spec: Spec, commit: Commit) -> str:
     """The image's name and tag. Raises UsageError for what no image can be called."""
     assert spec.build is not None
     return image_tag(spec.build.repository or spec.agent, version_of(spec, commit.version), commit)
+
+
+def dockerfile_of(spec: Spec) -> str:
+    """Its path in the repository."""
+    assert spec.build is not None
+    return normpath(join(spec.build.context, spec.build.dockerfile))
 
 
 def options_of(spec: Spec, commit: Commit) -> BuildOptions:

@@ -14,6 +14,14 @@ VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
 SCRATCH = "scratch"
 
 
+def first_stage(text: str) -> str | None:
+    """The name of the first stage, to build up to it; empty where it is the only one, None where it has no name."""
+    stages = [match["name"] or "" for match in FROM.finditer(re.sub(r"\\\n", " ", text))]
+    if len(stages) < 2:
+        return ""
+    return stages[0] or None
+
+
 def base_of(text: str, target: str, args: Mapping[str, str]) -> str:
     """The image that a stage (a name or number; empty: the last) begins from in the end; empty when nobody can tell."""
     text = re.sub(r"\\\n", " ", text)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from posixpath import join, normpath
 
 from tidegate.model.evidence import Evidence, Finding, Table
 from tidegate.model.image_facts import FileFacts, ImageFacts
@@ -12,6 +11,7 @@ from tidegate.model.stages import Bounds, Inspect, Severity, StageName
 from tidegate.model.verdict import Outcome
 from tidegate.model.work import ExamineImage, RunPrograms
 from tidegate.pipeline import baseline, sbom
+from tidegate.pipeline.build import dockerfile_of
 from tidegate.pipeline.dockerfile import SCRATCH, base_of
 from tidegate.pipeline.stage import Candidate, Finished, Results, Stage, Step
 
@@ -46,7 +46,7 @@ def _proceed(candidate: Candidate, results: Results) -> Step:
     spec, image = candidate.spec, candidate.image
     assert image is not None
     if DOCKERFILE not in results:
-        return (RunPrograms(DOCKERFILE, candidate.checkout, (), reads=(_path(spec),)),)
+        return (RunPrograms(DOCKERFILE, candidate.checkout, (), reads=(dockerfile_of(spec),)),)
     base = _base(candidate, results)
     if IMAGE not in results:
         running = candidate.running
@@ -57,15 +57,10 @@ def _proceed(candidate: Candidate, results: Results) -> Step:
     return _judged(candidate, facts, base)
 
 
-def _path(spec: Spec) -> str:
-    assert spec.build is not None
-    return normpath(join(spec.build.context, spec.build.dockerfile))
-
-
 def _base(candidate: Candidate, results: Results) -> str:
     spec = candidate.spec
     assert spec.build is not None
-    content = results[DOCKERFILE].outputs.get(_path(spec), b"")
+    content = results[DOCKERFILE].outputs.get(dockerfile_of(spec), b"")
     return base_of(content.decode(errors="replace"), spec.build.target, spec.build.args)
 
 

@@ -15,6 +15,7 @@ from tidegate.model.stages import Bounds, Linter, Scan, Severity, StageName
 from tidegate.model.verdict import Outcome
 from tidegate.model.work import Program, Result, RunContainer, RunPrograms
 from tidegate.pipeline import baseline
+from tidegate.pipeline.build import dockerfile_of
 from tidegate.pipeline.reports import ReportError
 from tidegate.pipeline.sarif import sarif
 from tidegate.pipeline.stage import Candidate, Finished, Results, Stage, Step
@@ -96,8 +97,7 @@ def _linter(candidate: Candidate, scan: Scan, linter: Linter) -> RunContainer:
 
 def _programs(spec: Spec, scan: Scan) -> Iterator[Program]:
     if scan.dockerfile and spec.build is not None:
-        path = normpath(join(spec.build.context, spec.build.dockerfile))
-        yield Program(HADOLINT, ("hadolint", "--no-fail", "--format", "sarif", path))
+        yield Program(HADOLINT, ("hadolint", "--no-fail", "--format", "sarif", dockerfile_of(spec)))
     if scan.python:
         yield Program(BANDIT, ("bandit", "-q", "-r", "-f", "json", "--exit-zero", "-x", f"./{HISTORY}", "."))
         yield Program(

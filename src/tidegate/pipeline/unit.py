@@ -8,14 +8,21 @@ from tidegate.model.evidence import Case, Evidence
 from tidegate.model.spec import Spec
 from tidegate.model.stages import Bounds, StageName, Unit
 from tidegate.model.verdict import Outcome
-from tidegate.model.work import BuildImage, Result, RunContainer
-from tidegate.pipeline.build import options_of, tag_of
+from tidegate.model.work import BuildImage, Result, RunContainer, RunPrograms
+from tidegate.pipeline.build import dockerfile_of, options_of, tag_of
+from tidegate.pipeline.dockerfile import first_stage
 from tidegate.pipeline.reports import ReportError, counted, coverage, failed, junit
 from tidegate.pipeline.stage import Candidate, Finished, Results, Stage, Step
 
+DOCKERFILE = "dockerfile"
 TOOLCHAIN = "toolchain"
 TESTS = "tests"
 CHECKOUT = "/src"
+UNNAMED = Evidence(
+    Outcome.FAIL,
+    "the first stage of the Dockerfile has no name, so nobody knows where the tests are to run",
+    hint="write FROM ... AS builder, or name a stage (stages.unit.target) or an image (stages.unit.image)",
+)
 NAMED = 3
 """How many failed tests the sentence names."""
 
@@ -36,9 +43,12 @@ def _proceed(candidate: Candidate, results: Results) -> Step:
     unit = _settings(candidate.spec)
     image = unit.image
     if not image:
+        if not unit.target and DOCKERFILE not in results:
+            return (RunPrograms(DOCKERFILE, candidate.checkout, (), reads=(dockerfile_of(candidate.spec),)),)
         built = results.get(TOOLCHAIN)
         if built is None:
-            return (_toolchain(candidate, unit),)
+            target = unit.target or _first(candidate.spec, results)
+            return (_toolchain(candidate, unit, target),) if target is not None else Finished(UNNAMED)
         assert built.image is not None
         image = built.image.config_digest
     ran = results.get(TESTS)
@@ -47,11 +57,16 @@ def _proceed(candidate: Candidate, results: Results) -> Step:
     return _read(unit, ran, _folder(candidate.spec))
 
 
-def _toolchain(candidate: Candidate, unit: Unit) -> BuildImage:
+def _first(spec: Spec, results: Results) -> str | None:
+    content = results[DOCKERFILE].outputs.get(dockerfile_of(spec), b"")
+    return first_stage(content.decode(errors="replace"))
+
+
+def _toolchain(candidate: Candidate, unit: Unit, target: str) -> BuildImage:
     """The Dockerfile as far as the stage that the tests run in."""
     spec, commit = candidate.spec, candidate.commit
     assert commit is not None
-    options = replace(options_of(spec, commit), target=unit.target, deadline_s=unit.bounds.timeout_s)
+    options = replace(options_of(spec, commit), target=target, deadline_s=unit.bounds.timeout_s)
     return BuildImage(TOOLCHAIN, candidate.checkout, f"{tag_of(spec, commit)}.toolchain", options)
 
 

@@ -146,9 +146,7 @@ UNIT = Object(
     "The project's own tests, in a container with the commit's tree in /src, without a network.",
     own(
         Key("command", COMMAND, "What runs the tests.", required=True),
-        Key(
-            "target", text("a stage's name or number"), "Stage of the Dockerfile that they run in.", "0: the first one"
-        ),
+        Key("target", text("a stage's name"), "Stage of the Dockerfile that they run in.", "the first one"),
         Key("image", text("an image"), "An image that they run in instead.", "the target"),
         Key("junit", OneOrMore(PATH_WITHIN), "Where the tests write JUnit reports (a folder: all in it).", "none"),
         Key("coverage", PATH_WITHIN, "Where they write a Cobertura (XML) or LCOV report.", "none"),

@@ -3,7 +3,7 @@
 import gc
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from aiodocker import Docker
 
-    from tidegate.adapters.gateway.envoy import EnvoyGateway
-    from tidegate.adapters.hosts import OpenHost, Way
     from tidegate.adapters.platform.docker.platform import DockerPlatform
     from tidegate.adapters.platform.memory.paced import PacedClock
     from tidegate.adapters.platform.memory.world import World
@@ -23,17 +21,11 @@ if TYPE_CHECKING:
     from tidegate.control.centre import Centre
     from tidegate.control.tokens import Tokens
     from tidegate.controller.delivery import Pipeline
-    from tidegate.controller.loop import Ports
-    from tidegate.controller.preview import Preview
-    from tidegate.controller.site import Books, Site, Takeover
-    from tidegate.model.decision import Decision
+    from tidegate.controller.site import Books, Site
+    from tidegate.model.delivery import Budget
     from tidegate.model.door import Door
-    from tidegate.model.intent import Answer, Intent
     from tidegate.model.machine import MachineFacts
-    from tidegate.model.release import AgentKey, Image
-    from tidegate.model.rollout import AgentState
     from tidegate.model.spec import Environment
-    from tidegate.ports import Fleets, SourceControl, Store
     from tidegate.server.api.running import ApiServer
     from tidegate.server.listener import NetworkAddress
     from tidegate.server.serving import Tls
@@ -113,6 +105,8 @@ class Toolbox:
         from tidegate.adapters.tasks import AllTasks
         from tidegate.controller.clock import WallClock
         from tidegate.controller.loop import Ports
+        from tidegate.wiring.docker import DockerPlaces, DockerSite
+        from tidegate.wiring.place import OnePlace
 
         url = endpoint(environment, self.environ)
         port = port_of(self.environ, "TIDEGATE_AGENTS_PORT", 4319)
@@ -168,7 +162,7 @@ class Toolbox:
 
         source, engine = Git(), platform.engine
         workshop = EngineWorkshop(engine, source, lambda tell: EngineBuilder(docker, tell), Containers(engine, source))
-        return Pipeline(books.deliveries, workshop, FolderPapers(papers), environment, versions)
+        return Pipeline(books.deliveries, workshop, FolderPapers(papers), environment, versions, budget())
 
     def backup_state(self, folder: Path) -> Path:
         """The state on this machine, never a server's."""
@@ -243,6 +237,7 @@ class Toolbox:
             self._world = world, PacedClock(world)
         world, clock = self._world
         from tidegate.wiring.memory import MemorySite
+        from tidegate.wiring.place import OnePlace
 
         store = OnePlace(books.store, environment.name)
         platform, gateway, tasks = MemoryPlatform(world, clock), MemoryGateway(world), MemoryTasks(world)
@@ -306,167 +301,6 @@ class LateApi:
         return ApiServer(Api(of.books, of.site, of.place, self.door, of.spec, of.deciding))
 
 
-@dataclass
-class DockerPlaces:
-    """controller.loop.Places: the hosts of a fleet as its state names them, each opened when it is first used."""
-
-    fleets: "Fleets"
-    shared: "Ports"
-    way: "Way"
-    _open: "dict[str, OpenHost]" = field(default_factory=dict)
-
-    async def ports(self, key: "AgentKey") -> "Ports":
-        """The ports of one host. Raises NotFoundError, UsageError, UnreachableError."""
-        from tidegate.adapters.hosts import open_host
-        from tidegate.model.errors import NotFoundError
-
-        fleet = await self.fleets.load_fleet(key.fleet)
-        host = next((one for one in fleet.hosts if one.name == key.host), None) if fleet is not None else None
-        if host is None:
-            raise NotFoundError(
-                f"{key}: the fleet has no host {key.host} any more",
-                hint="it is left as it is; put it back into environments.NAME.hosts and deploy to have it again",
-            )
-        found = self._open.get(host.name)
-        if found is None:
-            found = self._open[host.name] = open_host(host, self.way)
-        return replace(self.shared, platform=found.platform, gateway=found.gateway, places=self)
-
-    async def close(self) -> None:
-        """Let go of every host."""
-        for found in self._open.values():
-            await found.close()
-        self._open.clear()
-
-
-@dataclass
-class DockerSite:
-    """cli.toolbox.Site on one Docker Engine."""
-
-    ports: "Ports"
-    platform: "DockerPlatform"
-    gateway: "EnvoyGateway"
-    docker: "Docker"
-    secrets: Path
-    places: "DockerPlaces"
-
-    @property
-    def data_plane(self) -> "EnvoyGateway":
-        """The gateway, beyond its port."""
-        return self.gateway
-
-    async def preview(self, key: "AgentKey", intents: "tuple[Intent, ...]" = (), probes_s: float = 0.0) -> "Preview":
-        """One dry turn on this host."""
-        from tidegate.controller.preview import preview
-
-        return await preview(key, self.ports, intents, probes_s)
-
-    async def backups(self, key: "AgentKey", backup: str = "", volumes: tuple[str, ...] = ()) -> tuple[str, ...]:
-        """What a task of its own says."""
-        from tidegate.controller.backups import ask_backups
-
-        return await ask_backups(self.ports.tasks, key, backup, volumes)
-
-    async def forget_network(self) -> None:
-        """Remove our network, and what else the agents shared."""
-        await self.platform.leave()
-
-    async def owner(self, container: str) -> "AgentKey | None":
-        """By the labels of a container of this engine."""
-        from tidegate.adapters.platform.docker.labels import owner
-
-        async with self.platform.engine.call(f"inspect {container}") as docker:
-            facts = await docker.containers.container(container).show()
-        return owner(facts["Config"].get("Labels") or {})
-
-    async def takeover(self, container: str, key: "AgentKey") -> "Takeover":
-        """A container of this engine."""
-        from tidegate.adapters.platform.docker.takeover import Adopter
-        from tidegate.adapters.platform.docker.takeover import Takeover as DockerTakeover
-
-        adopter = Adopter(self.platform.engine, self.platform.network)
-        return DockerTakeover(adopter, await adopter.read(container), key, self.secrets / str(key))
-
-    async def image(self, reference: str) -> "Image":
-        """The image with its digest where the engine has it."""
-        from tidegate.model.errors import TidegateError
-        from tidegate.model.release import Image
-
-        with suppress(TidegateError):
-            async with self.platform.engine.call(f"image {reference}") as docker:
-                facts = await docker.images.inspect(reference)
-            digests = [one.rpartition("@")[2] for one in facts.get("RepoDigests") or ()]
-            return Image(reference, str(facts["Id"]), digests[0] if digests else "")
-        return Image(reference)
-
-    def source(self) -> "SourceControl":
-        """git."""
-        from tidegate.adapters.source.git import Git
-
-        return Git()
-
-    def follow(self, instance: str, lines: int) -> AsyncIterator[str]:
-        """The log as it is written."""
-        from tidegate.adapters.platform.docker.tail import follow_log
-
-        return follow_log(self.platform.engine, instance, lines)
-
-    async def close(self) -> None:
-        """Let go of connections."""
-        if self.ports.notifier is not None:
-            await self.ports.notifier.close()
-        if self.ports.tasks is not None:
-            await self.ports.tasks.close()
-        await self.places.close()
-        await self.ports.gateway.close()
-        await self.platform.close()
-        await self.docker.close()
-
-
-@dataclass(frozen=True)
-class OnePlace:
-    """ports.Store as one environment sees it: a controller never decides about agents whose host it does not hold."""
-
-    store: "Store"
-    environment: str
-
-    async def keys(self) -> "tuple[AgentKey, ...]":
-        """The agents of this environment."""
-        return tuple(key for key in await self.store.keys() if key.environment == self.environment)
-
-    async def asked(self) -> "tuple[AgentKey, ...]":
-        """Those of them that were asked something."""
-        return tuple(key for key in await self.store.asked() if key.environment == self.environment)
-
-    async def load(self, key: "AgentKey") -> "AgentState | None":
-        """The state last saved."""
-        return await self.store.load(key)
-
-    async def save(self, decision: "Decision", epoch: int) -> None:
-        """One transaction a decision."""
-        await self.store.save(decision, epoch)
-
-    async def save_in_reserve(self, decision: "Decision", epoch: int) -> None:
-        """When `save` cannot."""
-        await self.store.save_in_reserve(decision, epoch)
-
-    async def submit(self, intent: "Intent") -> None:
-        """Write an intent."""
-        await self.store.submit(intent)
-
-    async def pending(self, key: "AgentKey") -> "tuple[Intent, ...]":
-        """Intents not answered yet."""
-        return await self.store.pending(key)
-
-    async def find_intent(self, intent: str) -> "Intent | None":
-        """An intent by its id."""
-        return await self.store.find_intent(intent)
-
-    async def answer(self, intent: str) -> "Answer | None":
-        """What became of an intent."""
-        return await self.store.answer(intent)
-
-
 def versions() -> dict[str, str]:
     """Versions that the outcome of stages depends on: Tidegate's, and those of the programs that scan."""
     from importlib.metadata import PackageNotFoundError, version
@@ -479,6 +313,14 @@ def versions() -> dict[str, str]:
     with suppress(OSError):
         found["trivy"] = (Path.home() / ".cache" / "trivy" / "db" / "metadata.json").read_text()
     return found
+
+
+def budget() -> "Budget":
+    """What stages may take together: every core, and half of the memory; the rest is the agents'."""
+    from tidegate.model.delivery import Budget
+
+    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return Budget(float(os.cpu_count() or 1), memory // 2)
 
 
 def gateway_mode(environ: Mapping[str, str]) -> str:
