@@ -26,7 +26,7 @@ STAGES = """stages:
 FAULTS = {
     "scan": ("settings.ini", f"key = {KEY}\n"),
     "unit": ("sum.txt", "5\n"),
-    "build": ("Dockerfile", DOCKERFILE + "RUN false\n"),
+    "build": ("Dockerfile", "FROM {base} AS tools\n" + DOCKERFILE + "RUN false\n"),
     "inspect": ("Dockerfile", DOCKERFILE + "RUN dd if=/dev/zero of=/fat bs=1M count=24\n"),
 }
 
