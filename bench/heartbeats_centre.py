@@ -27,7 +27,7 @@ class Watched(Registry):
     """A registry that remembers whom it missed, and counts who was heard since it began."""
 
     missed: list[Missed]
-    heard: set[str]
+    heard: set[object]
 
     def look(self) -> list[Missed]:
         found = super().look()
@@ -36,7 +36,7 @@ class Watched(Registry):
 
     def hear(self, heartbeat: Any) -> Any:
         reply = super().hear(heartbeat)
-        self.heard.add(heartbeat.instance)
+        self.heard.add((heartbeat.key, heartbeat.instance))
         return reply
 
 
@@ -63,7 +63,7 @@ async def serve(place: str, port: int) -> None:
                 "heard": len(registry.heard),
                 "gone": registry.attendance.gone,
                 "cpu_s": time.process_time(),
-                "missed": [[one.name[1], one.due, one.at] for one in missed],
+                "missed": [[f"{one.name[0]} {one.name[1]}", one.due, one.at] for one in missed],
             }),
             flush=True,
         )  # fmt: skip

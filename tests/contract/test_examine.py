@@ -21,7 +21,7 @@ METADATA = "Metadata-Version: 2.1\nName: requests\nVersion: 2.31.0\n\nBody: no\n
 DPKG = "Package: libc6\nStatus: install ok installed\nVersion: 2.36-9\n\nPackage: zlib1g\nVersion: 1.2\n"
 DOCKERFILE = """FROM {base}
 COPY id_rsa /root/.ssh/id_rsa
-RUN rm /root/.ssh/id_rsa && cp /bin/busybox /bin/su && chmod 4755 /bin/su
+RUN rm /root/.ssh/id_rsa && cp /bin/busybox /usr/bin/elevate && chmod 4755 /usr/bin/elevate
 COPY METADATA /usr/lib/python3/requests-2.31.0.dist-info/METADATA
 COPY status /var/lib/dpkg/status
 ENV API_TOKEN=x1
@@ -60,8 +60,8 @@ async def test_what_is_planted_is_found(engine: Engine, client: Client) -> None:
     found = {(one.path, one.why): one for one in facts.files}
     key = found["root/.ssh/id_rsa", "private_key"]
     assert key.hidden
-    assert found["bin/su", "setuid"].layer > key.layer
-    assert ("bin/sh", "shell") in found
+    assert found["usr/bin/elevate", "setuid"].layer > key.layer
+    assert ("usr/bin/sh", "shell") in found
     assert {(one.kind, one.name, one.version) for one in facts.packages} >= {
         ("pypi", "requests", "2.31.0"),
         ("deb", "libc6", "2.36-9"),
@@ -72,7 +72,8 @@ async def test_what_is_planted_is_found(engine: Engine, client: Client) -> None:
     assert facts.entrypoint == ("httpd", "-f")
     assert facts.env["API_TOKEN"] == "x1"
     assert 0 < facts.former_size < facts.size
-    assert facts.base_created_at > 0
+    assert facts.created_at > 0
+    assert facts.base_created_at == 0.0, "bases that are made here carry no time of their own"
     assert any("chmod 4755" in layer.command for layer in facts.layers)
 
 

@@ -100,6 +100,7 @@ def test_a_cancelled_delivery_ends(place: tuple[Host, Repository]) -> None:
     repository.commit("1.0.0")
     running = host.begin("deliver")
     until(lambda: builds(host))
+    assert "build    running" in host.tidegate("status").out
     assert host.tidegate("cancel").code == 0
     done = running.wait()
     assert done.code == 1, done

@@ -179,7 +179,7 @@ async def test_gzip_is_taken_and_measured_after_it_is_opened(opamp: Opamp) -> No
         (b"", {"Authorization": "Bearer tga_AAAA"}, 401),
         (b"", {"Content_Type": "application/json"}, 415),
         (b"", {"Content_Encoding": "br"}, 415),
-        (b"x" * (MOST_OPAMP_BYTES + 1), {}, 413),
+        (b"", {"Content_Length": str(MOST_OPAMP_BYTES + 1)}, 413),
         (b"\xff\xff\xff", {}, 400),
         (b"", {}, 400),
     ],

@@ -297,3 +297,25 @@ def test_state_of_another_kind_is_refused() -> None:
 def test_policies_without_sense_are_refused(make: object) -> None:
     with pytest.raises(ValueError, match=r"prior|promotion"):
         make()  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("form", ["a field of another name", "an array of another length", "no state at all"])
+def test_what_another_tidegate_kept_in_another_form_begins_anew(form: str) -> None:
+    fresh = stream.opening(shipped.count_policy())
+    plain = codec.to_json(fresh)
+    name = next(name for name, value in plain.items() if isinstance(value, list) and value)
+    match form:
+        case "a field of another name":
+            plain["tail"] = plain.pop(name)
+        case "an array of another length":
+            plain[name] = [*plain[name], 1.0]
+        case _:
+            plain = {name: None}
+    assert codec.revive(fresh, plain) is fresh
+
+
+def test_what_was_kept_in_this_form_is_revived() -> None:
+    rules = shipped.count_policy()
+    fresh = stream.opening(rules)
+    state = stream.learn(rules, fresh, block(0, 100, 0, 3))
+    assert codec.to_json(codec.revive(fresh, codec.to_json(state))) == codec.to_json(state) != codec.to_json(fresh)

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from tidegate.cli.desk import Desk
     from tidegate.cli.screen import Screen
     from tidegate.controller.site import Site
+    from tidegate.model.delivery import Delivery
     from tidegate.views.status import Status
 
 PROBES_S = 2.0
@@ -49,6 +50,7 @@ async def _status(ctx: typer.Context, where: Where, as_json: bool, watch: bool, 
     from tidegate.cli.desk import open_desk
     from tidegate.cli.fleet import is_fleet, show_fleet, watch_fleet
     from tidegate.cli.output import Output
+    from tidegate.views.delivery import delivery_lines
     from tidegate.views.status import status_lines
 
     output = Output(as_json)
@@ -58,7 +60,13 @@ async def _status(ctx: typer.Context, where: Where, as_json: bool, watch: bool, 
                 return await show_fleet(desk, _now())
             async with desk.site() as site:
                 return await watch_fleet(desk, site, timeout)
-        await desk.state()
+        going = await under_way(desk)
+        if going is None:
+            await desk.state()
+        elif not watch and not as_json:
+            output.lines(delivery_lines(going, _now()))
+            if await desk.books.store.load(desk.key) is None:
+                return 0
         if watch:
             return await _watch(desk, timeout)
         seen = await look(desk)
@@ -67,6 +75,12 @@ async def _status(ctx: typer.Context, where: Where, as_json: bool, watch: bool, 
         else:
             output.lines(status_lines(seen))
         return 0
+
+
+async def under_way(desk: "Desk") -> "Delivery | None":
+    """The newest delivery, while it is not over."""
+    newest = await desk.books.deliveries.latest(desk.key)
+    return newest[0] if newest and not newest[0].phase.ended else None
 
 
 async def look(desk: "Desk") -> "Status":
@@ -112,6 +126,7 @@ async def _show(desk: "Desk", site: "Site", screen: "Screen") -> None:
     import asyncio
 
     from tidegate.controller.preview import Preview
+    from tidegate.views.delivery import delivery_lines
     from tidegate.views.status import status_of
 
     session = desk.session(site)
@@ -124,6 +139,10 @@ async def _show(desk: "Desk", site: "Site", screen: "Screen") -> None:
         screen.tell(snapshot.events)
         if screen.live and loop.time() - looked >= LOOK_S:
             seen, looked = await site.preview(desk.key), loop.time()
+            going = await under_way(desk)
+            screen.above = delivery_lines(going, site.ports.clock.now()) if going is not None else ()
         if snapshot.state is not None:
             screen.draw(status_of(snapshot.state, seen.observation if seen else None, site.ports.clock.now()))
+        elif screen.above:
+            screen.draw(None)
         await asyncio.sleep(TURN_S)

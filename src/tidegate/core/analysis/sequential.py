@@ -42,12 +42,17 @@ def begin(sequential: Sequential, past: Sequence[Block], stable: int) -> Kept:
     return codec.to_json(state)
 
 
+def _remembered(sequential: Sequential, kept: Kept) -> tuple[GuardPolicy, Guard]:
+    rules = policy(sequential)
+    return rules, codec.revive(guard.opening(rules), kept)
+
+
 def take(sequential: Sequential, kept: Kept, blocks: Sequence[Block], candidate: int, stable: int) -> Kept:
     """Feed new blocks of both. A block that the gateway did not answer for says nothing."""
     heard = [block for block in blocks if block.duration_s > 0 and GATEWAY not in block.missing]
     if not heard:
         return kept
-    rules, state = policy(sequential), codec.from_json(Guard, kept)
+    rules, state = _remembered(sequential, kept)
     for block in heard:
         arms = block.traffic.get(candidate, Traffic()), block.traffic.get(stable, Traffic())
         state = guard.update(rules, state, block.duration_s, *arms)
@@ -99,7 +104,7 @@ def judge(rollout: Rollout, instances: int, now: float) -> tuple[MetricVerdict, 
 def _members(rollout: Rollout, instances: int) -> list[_Member]:
     found, rules = [], rollout.analysis.sequential
     if rules is not None and rollout.evidence:
-        limits, state = policy(rules), codec.from_json(Guard, rollout.evidence)
+        limits, state = _remembered(rules, rollout.evidence)
         silent = "" if state.totals[guard.N_CANARY] else "no request has reached the canary yet"
         because = guard.because(limits, state, instances)
         if not state.totals[guard.N_STABLE]:
@@ -141,23 +146,25 @@ def proven(rollout: Rollout) -> tuple[bool, str]:
 
 def parts(sequential: Sequential, kept: Kept) -> list[tuple[str, float, float]]:
     """Each of the gateway's metrics: name, part of what decides, evidence."""
-    by_metric = guard.evidence_by_metric(policy(sequential), codec.from_json(Guard, kept))
+    by_metric = guard.evidence_by_metric(*_remembered(sequential, kept))
     return [(name.replace("_", " "), shipped.WEIGHTS[name], value) for name, value in by_metric.items()]
 
 
 def worse(sequential: Sequential, kept: Kept) -> float:
     """The evidence against the canary in the gateway's numbers."""
-    return guard.worse(policy(sequential), codec.from_json(Guard, kept))
+    return guard.worse(*_remembered(sequential, kept))
 
 
 def totals(kept: Kept) -> tuple[float, float, float, float]:
     """Requests of canary and stable, errors of canary and stable."""
-    _, n_canary, n_stable, k_canary, k_stable = (float(value) for value in codec.from_json(Guard, kept).totals)
+    _, n_canary, n_stable, k_canary, k_stable = (
+        float(value) for value in codec.revive(guard.opening(GuardPolicy()), kept).totals
+    )
     return n_canary, n_stable, k_canary, k_stable
 
 
 def _proven_by_requests(sequential: Sequential, kept: Kept) -> tuple[bool, str]:
-    rules, state = policy(sequential), codec.from_json(Guard, kept)
+    rules, state = _remembered(sequential, kept)
     evidence, needed = guard.good_enough(rules, state), 1.0 / rules.promotion.alpha
     seen, errors = state.totals[guard.N_CANARY], state.totals[guard.K_CANARY]
     counted = f"canary {errors:,.0f} errors in {seen:,.0f} requests"
@@ -170,7 +177,7 @@ def _proven_by_requests(sequential: Sequential, kept: Kept) -> tuple[bool, str]:
 def outlook(sequential: Sequential, kept: Kept, seconds: float, weight: int) -> Power | None:
     """Whether a doubling can be seen at this traffic in this time when the canary has `weight` percent; None before
     there was traffic. A share of errors below the floor is taken for the floor: nothing below it does harm."""
-    rules, state = policy(sequential), codec.from_json(Guard, kept)
+    rules, state = _remembered(sequential, kept)
     seen = guard.traffic(rules, state, weight / 100)
     if seen is None:
         return None

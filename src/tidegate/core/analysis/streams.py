@@ -224,19 +224,20 @@ def guard_policy(metric: SequentialMetric, bounds: tuple[float, ...]) -> GuardPo
 
 
 def _state(metric: SequentialMetric, plain: Any, bounds: tuple[float, ...]) -> State:
+    fresh = _opening(metric, bounds)
+    return fresh if plain is None else codec.revive(fresh, plain)
+
+
+def _opening(metric: SequentialMetric, bounds: tuple[float, ...]) -> State:
+    proof = promotion.opening(proof_policy(metric))
     match metric.form:
         case Form.MEAN:
-            fresh = bounded.opening(mean_policy(metric))
-            return Means(fresh, fresh, np.zeros(5)) if plain is None else codec.from_json(Means, plain)
+            bet = bounded.opening(mean_policy(metric))
+            return Means(bet, bet, np.zeros(5))
         case Form.HISTOGRAM:
-            empty = promotion.opening(proof_policy(metric))
-            if plain is not None:
-                return codec.from_json(Histogram, plain)
-            return Histogram(guard.opening(guard_policy(metric, bounds)), empty)
+            return Histogram(guard.opening(guard_policy(metric, bounds)), proof)
         case _:
-            if plain is not None:
-                return codec.from_json(Counts, plain)
-            return Counts(stream.opening(count_policy(metric)), promotion.opening(proof_policy(metric)), np.zeros(5))
+            return Counts(stream.opening(count_policy(metric)), proof, np.zeros(5))
 
 
 def _meter(kept: Kept) -> Meter:

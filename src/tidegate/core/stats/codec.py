@@ -44,3 +44,24 @@ def from_json(kind: type[State], plain: Any) -> State:
             from_json(hint, plain[name]) if isinstance(hint, type) and is_dataclass(hint) else as_array(plain[name])
         )
     return kind(**parts)
+
+
+def revive(fresh: State, plain: Any) -> State:
+    """The state again; `fresh` where another Tidegate kept it in another form: the evidence then begins anew."""
+    try:
+        state = from_json(type(fresh), plain)
+    except (TypeError, ValueError):
+        return fresh
+    return state if _alike(fresh, state) else fresh
+
+
+def _alike(fresh: Any, state: Any) -> bool:
+    """Whether all arrays have the shapes that they begin with; what begins empty may have any."""
+    for item in fields(fresh):
+        one, other = getattr(fresh, item.name), getattr(state, item.name)
+        if is_dataclass(one):
+            if not _alike(one, other):
+                return False
+        elif as_array(one).size and as_array(one).shape != as_array(other).shape:
+            return False
+    return True
