@@ -25,7 +25,6 @@ from tidegate.model.errors import (
     UnreachableError,
     UsageError,
 )
-from tidegate.server.api.gate import Refused
 from tidegate.server.problems import problem, problem_of
 
 STATUS: dict[type[TidegateError], int] = {
@@ -52,7 +51,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(TimeoutError, _late)
-    app.add_exception_handler(Refused, _refused)
     app.add_exception_handler(Exception, _fault)
 
 
@@ -92,13 +90,6 @@ async def _http(request: Request, error: Exception) -> Response:
 
 async def _late(request: Request, error: Exception) -> Response:
     return problem(504, str(error) or "it took too long", code="timed-out")
-
-
-async def _refused(request: Request, error: Exception) -> Response:
-    """A body that is refused while a route reads it."""
-    assert isinstance(error, Refused)
-    assert isinstance(error.answer, Response)
-    return error.answer
 
 
 async def _fault(request: Request, error: Exception) -> Response:

@@ -11,6 +11,7 @@ import uuid
 from collections import OrderedDict
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tidegate.model.access import AccessToken, digest_of, id_of
@@ -184,7 +185,7 @@ class Body:
         self._until = 0.0
 
     def reader(self, receive: Receive) -> Receive:
-        """`receive` with the bounds. It raises Refused."""
+        """`receive` with the bounds. It raises HTTPException, which alone FastAPI lets through while it reads."""
 
         async def read() -> Message:
             if self._whole:
@@ -195,12 +196,11 @@ class Body:
                 async with asyncio.timeout_at(self._until):
                     message = await receive()
             except TimeoutError:
-                late = problem(408, f"the body did not arrive within {self._seconds:g} s", code="body", headers=CLOSE)
-                raise Refused(late, "slow") from None
+                raise HTTPException(408, f"the body did not arrive within {self._seconds:g} s", CLOSE) from None
             self._read += len(message.get("body", b""))
             self._whole = not message.get("more_body", False)
             if self._read > self._most:
-                raise Refused(_too_large(self._most), "size")
+                raise HTTPException(413, f"the body may have {self._most} bytes at most", CLOSE)
             return message
 
         return read
