@@ -31,6 +31,8 @@ async def asking(engine: TestEngine) -> AsyncIterator[tuple[Prober, Target]]:
     engine.run(BUSYBOX, *SERVER, name="agent")
     client = Engine(engine.url)
     shell = RemoteShell(client, image)
+    assert await shell.run("true", 20.0) == (0, "")
+    client.walled = True  # an engine whose instances cannot be reached from here; found out when it is first asked
     prober = Prober(client, lambda key: None, shell)
     address = engine.container_address("agent")
     target = Target(AgentKey("a", "b"), "agent", "agent", "", address, None, None)
