@@ -19,9 +19,9 @@ LONGEST_S = 1.5
 """A controller dies at most so long after it began to decide: long enough for every phase, short enough for many."""
 
 STRATEGIES = {
-    "canary": "canary: {steps: [{set_weight: 20}, {analyse: 2s}, {set_weight: 50}], bake: 2s, drain: 2s}",
-    "rolling": "rolling: {max_surge: 1, min_ready: 500ms, bake: 2s, drain: 2s}",
-    "blue_green": "blue_green: {preview: {listen: 18090}, bake: 2s, keep: 0s, drain: 2s}",
+    "canary": "canary: {steps: [{set_weight: 20}, {analyse: 2s}, {set_weight: 50}], bake: 3s, drain: 2s}",
+    "rolling": "rolling: {max_surge: 1, min_ready: 500ms, bake: 3s, drain: 2s}",
+    "blue_green": "blue_green: {preview: {listen: 18090}, bake: 3s, keep: 0s, drain: 2s}",
     "in_place": "in_place: {backup: {volumes: [{name: precious, restore: true}]}, bake: 3s}",
 }
 

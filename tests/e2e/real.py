@@ -61,7 +61,7 @@ time.sleep(0.2)
 
 STRATEGY = Canary(steps=(SetWeight(20), Analyse(4.0), SetWeight(50), Analyse(3.0)), bake_s=3.0, drain_s=5.0)
 WATCH = Analysis(
-    (ThresholdMetric("errors", failure_condition="result > 0.02", failure_limit=0, interval_s=2.0),), sequential=None
+    (ThresholdMetric("errors", failure_condition="result > 0.02", failure_limit=0, interval_s=1.0),), sequential=None
 )
 READY = Probe(ProbeKind.HTTP, port=8080, path="/ready", period_s=0.2, timeout_s=1.0)
 

@@ -18,12 +18,12 @@ from tidegate.model.traffic import Match, MatchOn, Preview, Sticky
 pytestmark = [pytest.mark.engine, pytest.mark.timeout(240)]
 PREVIEW = 18090
 BOTH = BlueGreen(Preview(PREVIEW), bake_s=3.0, keep_s=60.0, drain_s=5.0)
-ROLL = Rolling(max_surge="1", max_unavailable="0", min_ready_s=0.5, bake_s=2.0, drain_s=5.0)
+ROLL = Rolling(max_surge="1", max_unavailable="0", min_ready_s=0.5, bake_s=4.0, drain_s=5.0)
 TESTER = Match(MatchOn.HEADER, "yes", "x-test")
 ROUTED = Canary(
     (SetRoute((TESTER,)), SetMirror(30), Analyse(3.0), SetWeight(40), Analyse(3.0)),
     Sticky(cookie="lane"),
-    bake_s=2.0,
+    bake_s=4.0,
     drain_s=5.0,
 )
 
