@@ -84,11 +84,13 @@ def size(folder: Path) -> int:
 
 def main() -> None:
     """Measure, and write it down."""
+    about = machine()
     with tempfile.TemporaryDirectory() as folder:
         rows = asyncio.run(measured(Path(folder)))
     for row in rows:
         print(f"{row.name}: {row.value:g} {row.unit} {row.compared_with}")
-    write("blocks", {"blocks": rows}, {"blocks": machine()})
+    about["load_average_after"] = machine()["load_average_1m"]
+    write("blocks", {"blocks": rows}, {"blocks": about})
 
 
 if __name__ == "__main__":
