@@ -6,7 +6,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from tidegate.server import connections
+from tidegate.server.connections import Bounded
 
 MOST_HEADER_BYTES = 16 * 1024
 MOST_HEADERS = 100
@@ -32,11 +32,10 @@ def room_for_connections() -> int:
     return min(MOST_CONNECTIONS, max(hard - RESERVED_FILES, RESERVED_FILES))
 
 
-class AgentConnection(HttpToolsProtocol):
+class AgentConnection(Bounded, HttpToolsProtocol):
     """uvicorn's HTTP/1.1 on llhttp, several times as fast as that on h11, with the bounds that llhttp leaves open."""
 
     most = MOST_CONNECTIONS
-    _deadline: asyncio.TimerHandle | None = None
     _header_bytes = 0
 
     def __init__(self, *given: Any, **named: Any) -> None:
@@ -95,16 +94,3 @@ class AgentConnection(HttpToolsProtocol):
         """Nothing is left to wait for."""
         self._end()
         super().connection_lost(exc)
-
-    def _begin(self) -> None:
-        self._deadline = self.loop.call_later(connections.REQUEST_S, self._over)
-
-    def _end(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _over(self) -> None:
-        self._deadline = None
-        if not self.transport.is_closing():
-            self.transport.abort()

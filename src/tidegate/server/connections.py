@@ -1,6 +1,7 @@
 """Connections with an end: a client that is slow on purpose is cut off, and their number is bounded."""
 
 import asyncio
+from typing import Any
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -12,10 +13,29 @@ MOST_CONNECTIONS = 1000
 """Of one address. uvicorn's own limit would answer in plain text where the contract promises problem+json."""
 
 
-class BoundedConnection(H11Protocol):
-    """uvicorn's HTTP/1.1 with a deadline for each request; by itself it waits for ever for the end of a header."""
+class Bounded:
+    """What a protocol of uvicorn lacks by itself: a deadline for each request, after which the connection is cut."""
 
+    loop: Any
+    transport: Any
     _deadline: asyncio.TimerHandle | None = None
+
+    def _begin(self) -> None:
+        self._deadline = self.loop.call_later(REQUEST_S, self._over)
+
+    def _end(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _over(self) -> None:
+        self._deadline = None
+        if not self.transport.is_closing():
+            self.transport.abort()
+
+
+class BoundedConnection(Bounded, H11Protocol):
+    """uvicorn's HTTP/1.1 with a deadline for each request; by itself it waits for ever for the end of a header."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to count; refuse whoever is one too many before anything is read."""
@@ -40,19 +60,6 @@ class BoundedConnection(H11Protocol):
         """Nothing is left to wait for."""
         self._end()
         super().connection_lost(exc)
-
-    def _begin(self) -> None:
-        self._deadline = self.loop.call_later(REQUEST_S, self._over)
-
-    def _end(self) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
-            self._deadline = None
-
-    def _over(self) -> None:
-        self._deadline = None
-        if not self.transport.is_closing():
-            self.transport.abort()
 
 
 class ApiConnection(BoundedConnection):
