@@ -355,3 +355,17 @@ async def test_an_environment_that_was_one_host_is_not_made_a_fleet_by_surprise(
     assert not answer.accepted
     assert "decommission" in answer.because
     assert KEY.fleet == KEY
+
+
+async def test_a_wave_bakes_as_long_as_somebody_watches(tmp_path: Path) -> None:
+    fleet = await Fleet.begin(tmp_path / "t.db", 2, waves("1", "1"))
+    await fleet.deployed("1.0.0")
+    await fleet.deploy("2.0.0")
+    await fleet.turn()
+    await fleet.play(in_phase(Phase.BAKING))
+    await fleet.restart()  # as long as a dead controller's lease, which is longer than the bake
+    fleet.advance(3600.0)
+    await fleet.turn()
+    state = await fleet.look()
+    assert phase(state) is Phase.BAKING
+    assert phase(await fleet.play(ended)) is Phase.PROMOTED

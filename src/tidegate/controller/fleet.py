@@ -6,7 +6,7 @@ Every host has a loop of its own; this one never waits for any of them.
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.controller.lease import Lease
 from tidegate.core.fleet import decide_fleet, open_intent
@@ -45,10 +45,11 @@ class FleetLoop:
         """One turn. Raises LeaseLostError, StoreError."""
         state = self._state or await self._ports.fleets.load_fleet(self.key) or FleetState(self.key)
         intents = await self._ports.store.pending(self.key)
-        facts = FleetFacts(self._ports.clock.now(), await self._children(state, intents), intents)
+        children = await self._children(state, intents)
+        facts = FleetFacts(self._ports.clock.now(), children, intents, resumed=self._state is None)
         if state.rollout is None and intents:
             alone = await self._ports.store.load(self.key)
-            facts = FleetFacts(facts.now, facts.children, intents, alone is not None and alone.stable is not None)
+            facts = replace(facts, single=alone is not None and alone.stable is not None)
         decision = decide_fleet(state, facts)
         if decision.state != state or decision.events or decision.answers:
             await self._ports.fleets.save_fleet(decision, self._lease.epoch)

@@ -136,7 +136,7 @@ class AgentLoop:
         blocks = self.sampler.fresh()
         past = await self._remembered(state, blocks)
         facts = Facts(self._ports.clock.now(), observed, blocks, intents, self._executor.failures(), past, paused)
-        facts = await self._surroundings(state, facts)
+        facts = await self._surroundings(state, replace(facts, resumed=self._state is None))
         decision = decide(state, facts)
         if not set(decision.desired.images) <= set(self._desired.images):
             # Nobody has looked for this image yet: absent and unknown are two things.

@@ -6,7 +6,7 @@ move (again and again until nothing moves), the restarts, what has drained. Inva
 - REVERTING leads only to an end: a rollback is never rolled back.
 - Nothing that serves is given up before its successor has baked; the weight never rises once a guarding metric failed.
 - No data never promotes: a verdict that is inconclusive pauses.
-- While the engine cannot be reached nothing is decided and no deadline runs.
+- While the engine cannot be reached nothing is decided and no deadline runs; nor does one while no controller lives.
 """
 
 from dataclasses import replace
@@ -28,6 +28,7 @@ from tidegate.core import (
     silence,
     strategies,
     tasks,
+    unwatched,
 )
 from tidegate.core.alarm import UNPROVEN, alarm
 from tidegate.core.analysis import history
@@ -50,8 +51,9 @@ def decide(state: AgentState, facts: Facts) -> Decision:
     if facts.found is None and recovery.is_blank(state):
         return _hold(state, facts, (), ())  # what is asked waits: it may be about what runs here already
     state, recovered = recovery.take_over(setback.brought_to(state, facts.now), facts)
+    state, late = unwatched.made_up(state, facts)
     state, answers, events = intents.apply(state, facts)
-    events = (*recovered, *events)
+    events = (*recovered, *late, *events)
     if not facts.observation.reachable:
         return _hold(state, facts, answers, events)
     state, back = _reachable_again(state, facts)
@@ -63,7 +65,7 @@ def decide(state: AgentState, facts: Facts) -> Decision:
     state, cleaned = cleanup.settle(cleanup.track(state, facts), facts)
     state, healed = healing.heal(state, facts.observation, shape.running(state, facts), facts.now)
     state, heard = silence.listen(state, facts.observation, facts.now)
-    state = _drained(state, facts)
+    state = unwatched.watched(_drained(state, facts), facts.now)
     wanted = shape.desired(state, facts)
     return Decision(state, wanted, events + moved + watched + cleaned + healed + heard, answers, _wake_at(state, facts))
 

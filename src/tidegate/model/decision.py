@@ -23,7 +23,7 @@ class Facts:
     `paused` is the switch for everything. `logs` counts what stable's instances wrote since the last look, while a way
     back is verified. `needed_images` are references that other agents need; None when nobody has looked.
     `found` are the revisions that what runs here was made from, told to a state that knows nothing; None when they
-    could not be asked for.
+    could not be asked for. `resumed` says that a controller takes this state up, from another or from before its end.
     """
 
     now: float
@@ -36,6 +36,7 @@ class Facts:
     logs: LogCount | None = None
     needed_images: frozenset[str] | None = None
     found: tuple[Revision, ...] | None = ()
+    resumed: bool = False
 
 
 @dataclass(frozen=True)

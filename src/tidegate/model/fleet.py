@@ -82,7 +82,7 @@ class FleetRollout:
 
     `strategy`, `analysis` and `rollback` are those of each host's rollout. `straight`: no steps and no waves to wait
     for (undo). `policy` and the overrides go on to the hosts. `hurried`: a person said that no wave bakes any more.
-    `carrier` is the host whose rollout runs the pre hooks, for all of them.
+    `carrier` is the host whose rollout runs the pre hooks, for all of them. `looked_at` is as with one host (Rollout).
     """
 
     id: str
@@ -110,6 +110,7 @@ class FleetRollout:
     decided_at: float | None = None
     ended_at: float | None = None
     delivery: int = 0
+    looked_at: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -152,12 +153,16 @@ class Child:
 
 @dataclass(frozen=True)
 class FleetFacts:
-    """All that a fleet's decision may look at beside its state. `single`: the environment ran on one host before."""
+    """All that a fleet's decision may look at beside its state.
+
+    `single`: the environment ran on one host before. `resumed`: a controller takes this state up from another.
+    """
 
     now: float
     children: Mapping[str, Child] = field(default_factory=dict)
     intents: tuple[Intent, ...] = ()
     single: bool = False
+    resumed: bool = False
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,8 @@ class Rollout:
     number; until its end there are as many as the greater of both. `approvals` are the gates that were opened,
     `freeze_overridden_by` whoever let it go on inside a freeze window. `monitor` is the table of the way back;
     `turned_at` is the phase in which it turned. `watched_since` is when its analysis began.
-    `delivery` is the number of the one that asked for it; 0: none did.
+    `delivery` is the number of the one that asked for it; 0: none did. `looked_at` is when it was last decided upon, to
+    within some seconds: a controller that takes over knows from it how long nobody watched.
     """
 
     id: str
@@ -179,6 +180,7 @@ class Rollout:
     delivery: int = 0
     baseline: Revision | None = None
     watched_since: float = 0.0
+    looked_at: float = 0.0
 
     @property
     def failing(self) -> bool:

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tidegate.core import notices, quarantine
+from tidegate.core import notices, quarantine, unwatched
 from tidegate.core.fleet import hosts as one_host
 from tidegate.core.fleet.hosts import Aim, Step
 from tidegate.core.fleet.layout import count
@@ -24,7 +24,7 @@ BUSY = (HostStage.ROLLING, HostStage.RETURNING)
 def decide_fleet(state: FleetState, facts: FleetFacts) -> FleetDecision:
     """The only decision function of a fleet. Pure: the same state and facts always give the same decision."""
     before = state
-    heard = hear(state, facts)
+    heard = hear(_made_up(state, facts), facts)
     state, intents, events = heard.state, list(heard.intents), list(heard.events)
     if state.rollout is None:
         return FleetDecision(state, tuple(intents), tuple(events), heard.answers)
@@ -43,7 +43,25 @@ def decide_fleet(state: FleetState, facts: FleetFacts) -> FleetDecision:
     state, asked = _begin(state, facts)
     intents += asked
     events += _stages(before, state, facts.now)
+    rollout = state.rollout
+    if rollout is not None and not rollout.phase.ended and unwatched.due(rollout.looked_at, facts.now):
+        state = replace(state, rollout=replace(rollout, looked_at=facts.now))
     return FleetDecision(state, tuple(intents), tuple(events), heard.answers, _wake_at(state))
+
+
+def _made_up(state: FleetState, facts: FleetFacts) -> FleetState:
+    """A wave that bakes, and hosts under way, get the time back in which nobody watched (core.unwatched)."""
+    rollout = state.rollout
+    if not facts.resumed or rollout is None or rollout.phase.ended or rollout.phase is Phase.PAUSED:
+        return state
+    gap = facts.now - max(rollout.looked_at, rollout.phase_since)
+    if gap <= 0:
+        return state
+    hosts = {
+        name: replace(host, lost_s=host.lost_s + gap) if host.stage in BUSY and host.away_since is None else host
+        for name, host in rollout.hosts.items()
+    }
+    return replace(state, rollout=replace(rollout, phase_since=rollout.phase_since + gap, hosts=hosts))
 
 
 def _aim(state: FleetState, rollout: FleetRollout, host: HostState) -> Aim | None:
