@@ -48,6 +48,7 @@ def test_a_careful_spec_has_no_warnings() -> None:
         ("agent: web", "agent: web\nstrategy: {canary: {bake: 0}}", "t.yaml:2: strategy.canary.bake: the bake is zero"),
         ("agent: web", "agent: web\nstrategy: {canary: {steps: [{set_weight: 5}]}}", "t.yaml:2: strategy.canary.steps: the last step"),
         ("agent: web", "agent: web\nstrategy: {canary: {steps: [{analyse: 5s}]}}", "t.yaml:2: strategy.canary.steps: no step gives"),
+        ("agent: web", "agent: web\nstrategy: {rolling: {bake: 1s}}", "t.yaml:2: strategy.rolling.bake: 1 s is less than two measurements of"),
         ("agent: web", "agent: web\nanalysis: {metrics: []}", "t.yaml:2: analysis: nothing is watched"),
         ("routes: [{listen: 80, target: 80}]\n", "", "t.yaml:1: analysis: nothing is watched"),
         ("agent: web", "agent: web\nrollback: {history: 1}", "t.yaml:2: rollback.history: one revision is kept"),
@@ -97,7 +98,7 @@ services:
   shop:
     build: {context: ./app, dockerfile: D.file}
     ports: ["8000:80", "514:514/udp"]
-    configs: [x]
+    ipc: host
     healthcheck: {test: [CMD, curl, "http://localhost/ready"]}
 """
 

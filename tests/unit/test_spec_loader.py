@@ -296,3 +296,80 @@ def test_references_that_lead_nowhere(project: Path, reference: str, expected: s
         load_spec(project, {})
     assert expected in caught.value.message
     assert len(caught.value.problems) == 1
+
+
+EXTENDING = """
+services:
+  web:
+    extends: {file: base/common.yaml, service: agent}
+    environment: {MODE: web}
+    command: [serve]
+    secrets: [token, {source: key, target: /etc/key}]
+    configs: [rules]
+  plain:
+    extends: web
+    command: [plain]
+secrets:
+  token: {file: "./${PLACE:-here}/token"}
+  key: {file: ./key}
+configs:
+  rules: {file: ./rules.yaml}
+"""
+COMMON = """
+services:
+  agent:
+    image: agent:1.0.0
+    environment: {MODE: base, LEVEL: info}
+    command: [nothing]
+    volumes: ["./data:/data"]
+"""
+
+
+def test_a_service_that_extends_others_and_its_files(tmp_path: Path) -> None:
+    (tmp_path / "base").mkdir()
+    (tmp_path / "compose.yaml").write_text(EXTENDING)
+    (tmp_path / "base" / "common.yaml").write_text(COMMON)
+    (tmp_path / "tidegate.yaml").write_text("agent: web\nworkload: {compose: compose.yaml, service: plain}\n")
+    (environment,) = load_spec(tmp_path / "tidegate.yaml", {}).environments.values()
+    workload = environment.workload
+    assert workload.image == "agent:1.0.0"
+    assert workload.command == ("plain",)
+    assert workload.environment == {"MODE": "web", "LEVEL": "info"}
+    assert {(mount.source, mount.target, mount.read_only) for mount in workload.mounts} == {
+        (str(tmp_path / "base/data"), "/data", False),
+        (str(tmp_path / "here/token"), "/run/secrets/token", True),
+        (str(tmp_path / "key"), "/etc/key", True),
+        (str(tmp_path / "rules.yaml"), "/rules", True),
+    }
+
+
+@pytest.mark.parametrize(
+    ("service", "top", "message"),
+    [
+        ("extends: web", "", "web extends itself"),
+        ("extends: {service: wbe}", "", "compose.yaml has no such service (did you mean web?)"),
+        ("extends: {file: none.yaml, service: web}", "", "none.yaml does not exist"),
+        ("extends: [web]", "", "names no service (write extends: {service: NAME}"),
+        (
+            "image: a:1\n    secrets: [tokn]",
+            "secrets: {token: {file: ./t}}",
+            "is not supported (files work in a compose file",
+        ),
+        (
+            "image: a:1\n    secrets: [token]",
+            "secrets: {token: {environment: T}}",
+            "is not supported (files work in a compose file",
+        ),
+        (
+            "image: a:1\n    configs: [one]",
+            "configs: {one: {content: x}}",
+            "is not supported (files work in a compose file",
+        ),
+    ],
+)
+def test_what_is_wrong_with_extends_and_files(tmp_path: Path, service: str, top: str, message: str) -> None:
+    (tmp_path / "compose.yaml").write_text(f"services:\n  web:\n    {service}\n{top}\n")
+    (tmp_path / "tidegate.yaml").write_text("agent: web\nworkload: {compose: compose.yaml, service: web}\n")
+    with pytest.raises(SpecError) as failed:
+        load_spec(tmp_path / "tidegate.yaml", {})
+    assert message in str(failed.value)

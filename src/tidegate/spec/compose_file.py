@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tidegate.spec.context import Context, Where, did_you_mean
 from tidegate.spec.document import MAX_BYTES, Node, parse_yaml
+from tidegate.spec.given_files import with_files
 from tidegate.spec.merge import merge
 from tidegate.spec.mounts import host_path
 from tidegate.spec.variables import fill_in, with_dotenv
@@ -59,32 +60,74 @@ def with_compose(root: Node, environ: Mapping[str, str], context: Context) -> No
 
 
 def _service(compose: Node, named: Node | None, environ: Mapping[str, str], context: Context) -> Node | None:
-    path = Path(host_path(str(compose.value), compose.where))
-    shown = str(Path(compose.where.file).parent / str(compose.value))
-    text = read_text(path, compose.where, context, shown, "mend the path; it counts from this file")
-    if not text:
-        if path.is_file() and path.stat().st_size == 0:
-            context.error(compose.where, f"{shown} is empty", "name a compose file with services")
-        return None
-    root = parse_yaml(text, shown, context)
+    root = _document(compose, context)
     if root is None:
         return None
-    services = root.value.get("services") if isinstance(root.value, dict) else None
-    if services is None or not isinstance(services.value, dict) or not services.value:
+    services = _services(root)
+    if not services:
         context.error(root.where, "has no services", "name a compose file with services: in workload.compose")
         return None
-    names = list(services.value)
+    names = list(services)
     if named is None and len(names) > 1:
+        shown = root.where.file
         context.error(compose.where, f"{shown} has {len(names)} services", f"add service: {' or '.join(names[:6])}")
         return None
-    name = names[0] if named is None else named.text
-    if name not in services.value:
-        context.error(
-            named.where if named else compose.where, f"{shown} has no such service", did_you_mean(name, names)
-        )
+    return whole_service(root, named or replace(compose, text=names[0]), environ, context)
+
+
+def _document(path: Node, context: Context) -> Node | None:
+    """The compose file that a node names, relative to the file that holds the node."""
+    where = Path(host_path(str(path.value), path.where))
+    shown = str(Path(path.where.file).parent / str(path.value))
+    text = read_text(where, path.where, context, shown, "mend the path; it counts from this file")
+    if not text:
+        if where.is_file() and where.stat().st_size == 0:
+            context.error(path.where, f"{shown} is empty", "name a compose file with services")
         return None
-    found = services.value[name]
+    return parse_yaml(text, shown, context)
+
+
+def _services(root: Node) -> dict[str, Node]:
+    services = root.value.get("services") if isinstance(root.value, dict) else None
+    return services.value if services is not None and isinstance(services.value, dict) else {}
+
+
+def whole_service(
+    root: Node, named: Node, environ: Mapping[str, str], context: Context, above: tuple[tuple[str, str], ...] = ()
+) -> Node | None:
+    """The service that a node names: over what it extends, variables filled in, its files in its volumes."""
+    services, file = _services(root), root.where.file
+    if named.text not in services:
+        context.error(named.where, f"{file} has no such service", did_you_mean(named.text, list(services)))
+        return None
+    if (file, named.text) in above:
+        context.error(named.where, f"{named.text} extends itself", "take the circle out")
+        return None
+    found = services[named.text]
     if not isinstance(found.value, dict):
         context.error(found.where, "the service is empty", "give it at least an image")
         return None
-    return fill_in(found, with_dotenv(shown, context.environ, context) | dict(environ), context)
+    variables = with_dotenv(file, context.environ, context) | dict(environ)
+    service = with_files(fill_in(found, variables, context), root, variables, context)
+    own = dict(service.value) if isinstance(service.value, dict) else {}
+    extends = own.pop("extends", None)
+    if extends is None:
+        return service
+    base = _extended(root, extends, environ, context, (*above, (file, named.text)))
+    return None if base is None else merge(base, replace(service, value=own))
+
+
+def _extended(
+    root: Node, extends: Node, environ: Mapping[str, str], context: Context, above: tuple[tuple[str, str], ...]
+) -> Node | None:
+    """What `extends` names: a service of this file (by its name, or under service), or of the one under file.
+
+    Source: https://docs.docker.com/reference/compose-file/services/#extends
+    """
+    parts = extends.value if isinstance(extends.value, dict) else {"service": extends}
+    service, file = parts.get("service"), parts.get("file")
+    if service is None or not isinstance(service.value, str) or (file is not None and not isinstance(file.value, str)):
+        context.error(extends.where, "names no service", "write extends: {service: NAME}, with file: PATH for another")
+        return None
+    other = root if file is None else _document(file, context)
+    return None if other is None else whole_service(other, service, environ, context, above)

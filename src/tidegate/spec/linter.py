@@ -6,6 +6,7 @@ from pathlib import Path
 from tidegate.model.errors import Problem, SpecError
 from tidegate.model.secrecy import looks_secret
 from tidegate.model.spec import (
+    Analyse,
     BlueGreen,
     Canary,
     Environment,
@@ -114,8 +115,30 @@ def _delivery(spec: Spec, places: Mapping[str, Where]) -> Iterator[Finding]:
                 f"{metric.name} counts requests through the gateway, and there are no routes: it is left out",
                 "add routes, or take the metric out",
             )
+    yield from _too_short(spec)
     if spec.rollback.history < 2:
         yield "rollback.history", "one revision is kept: there is nothing to go back to", "write history: 5"
+
+
+def _too_short(spec: Spec) -> Iterator[Finding]:
+    """Watching that ends before a threshold can have been measured twice, which is what finds a lasting fault."""
+    slowest = max(spec.analysis.metrics, key=lambda metric: metric.interval_s, default=None)
+    if slowest is None:
+        return
+    least, strategy = 2 * slowest.interval_s, spec.strategy
+    steps = strategy.steps if isinstance(strategy, Canary) else ()
+    watched = {
+        f"canary.steps[{n}].analyse": step.duration_s for n, step in enumerate(steps) if isinstance(step, Analyse)
+    }
+    watched |= {"blue_green.analyse": strategy.analyse_s} if isinstance(strategy, BlueGreen) else {}
+    watched |= {f"{_key_of(strategy)}.bake": strategy.bake_s}
+    for key, seconds in watched.items():
+        if seconds and seconds < least:
+            yield (
+                f"strategy.{key}",
+                f"{seconds:g} s is less than two measurements of {slowest.name}, one every {slowest.interval_s:g} s",
+                f"write {least:g}s or longer, or a shorter interval",
+            )
 
 
 def _compat(spec: Spec) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tidegate.model.errors import UsageError
 from tidegate.model.workload import PublishedPort
-from tidegate.spec.compose_file import read_text
+from tidegate.spec.compose_file import read_text, whole_service
 from tidegate.spec.context import Context, Where
 from tidegate.spec.document import Node, parse_yaml
 from tidegate.spec.format import NAME
@@ -119,8 +119,9 @@ def _from_compose(path: Path, found: Suggestion) -> Suggestion:
     if context.errors or services is None or not isinstance(services.value, dict):
         return found
     name = _chosen(services.value)
-    service = services.value[name].value if name else None
-    if not isinstance(service, dict):
+    whole = whole_service(root, replace(root, text=name), {}, context) if root and name else None
+    service = whole.value if whole is not None else None
+    if context.errors or not isinstance(service, dict):
         return found
     entries = service["ports"].value if "ports" in service else ()
     ports = tuple(

@@ -10,9 +10,11 @@ RESERVATIONS = Refused("one host reserves nothing: use limits", error=False)
 SERVICE_REFUSED: dict[str, Refused] = {
     # Leaving these out changes what the agent does: errors.
     "build": Refused("write build: at the top of tidegate.yaml, beside workload"),
-    "configs": Refused("mount the file: volumes: [./file:/path:ro]"),
-    "secrets": Refused("refer to secrets in environments.NAME.secrets"),
-    "extends": Refused("copy the keys, or share them with a YAML anchor and <<"),
+    "configs": Refused(
+        "files work in a compose file that workload.compose names; here write volumes: [./file:/path:ro]"
+    ),
+    "secrets": Refused("files work in a compose file that workload.compose names; else environments.NAME.secrets"),
+    "extends": Refused("it works in a compose file that workload.compose names; here share keys with an anchor and <<"),
     "links": Refused("name a network that both are on: networks: [name]"),
     "external_links": Refused("name a network that both are on: networks: [name]"),
     "volumes_from": Refused("name the volumes: volumes: [data:/data]"),
