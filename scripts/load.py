@@ -57,6 +57,10 @@ class Plan:
         return int(self.rate * self.seconds)
 
 
+MOST_TOLD = 1000
+"""Lost requests whose times (unix seconds) are told."""
+
+
 class Record(NamedTuple):
     """One request. Times in seconds since the start of the run; `status` 0: no response, and `error` says why."""
 
@@ -125,6 +129,7 @@ class Report:
             "requests": len(self.records),
             "lost": len(self.lost()),
             "lost_reasons": dict(collections.Counter(r.error or f"status {r.status}" for r in self.lost())),
+            "lost_at": [round(self.started_at + r.ended, 3) for r in self.lost()[:MOST_TOLD]],
             "agent_faults": len(self.faults()),
             "acknowledged": len(self.acknowledged()),
             "statuses": {str(status): count for status, count in sorted(statuses.items())},

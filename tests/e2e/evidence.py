@@ -19,18 +19,25 @@ PAST_S = 30
 
 
 class Fault(NamedTuple):
-    """What is wrong with a version, and what the reason must say."""
+    """What is wrong with a version, and what the reason must say (one of them: whichever evidence comes first).
+
+    One that `dies` cuts off the requests that it had: those are its own faults, though only the gateway tells of them.
+    """
 
     variables: dict[str, str]
-    words: str
+    words: tuple[str, ...]
+    dies: bool = False
+
+    def told_by(self, reason: str) -> bool:
+        return any(words in reason for words in self.words)
 
 
 FAULTS = {
-    "errors x5": Fault({"ERRORS": "0.05"}, "errors in"),
-    "latency +100 %": Fault({"LATENCY_MS": "30"}, "slower than"),
-    "a slow leak": Fault({"LEAK_KB_S": "600"}, "memory: canary"),
-    "a crash loop": Fault({"CRASH_AFTER": "1.5"}, "restarted"),
-    "one bad instance in three": Fault({"BAD_INSTANCE": "0.3"}, "errors in"),
+    "errors x5": Fault({"ERRORS": "0.05"}, ("errors in",)),
+    "latency +100 %": Fault({"LATENCY_MS": "30"}, ("slower than",)),
+    "a slow leak": Fault({"LEAK_KB_S": "600"}, ("memory: canary",)),
+    "a crash loop": Fault({"CRASH_AFTER": "1.5"}, ("restarted", "slower than", "errors in"), dies=True),
+    "one bad instance in three": Fault({"BAD_INSTANCE": "0.3"}, ("errors in",)),
 }
 
 

@@ -21,7 +21,7 @@ def host(session_engine: Engine, tmp_path_factory: pytest.TempPathFactory) -> It
     """One host for all of the tests here."""
     with watched(session_engine, tmp_path_factory.mktemp("evidence")) as (host, load):
         yield host
-    assert load.report["lost"] == 0, load.report
+    assert load.report["lost"] == 0, load.report["lost_reasons"]
 
 
 def test_a_fault_is_found_and_explained_by_its_numbers(host: Host) -> None:
@@ -29,7 +29,7 @@ def test_a_fault_is_found_and_explained_by_its_numbers(host: Host) -> None:
     done = deployed(host, "2.0.0", ANALYSE="4m", **found.variables)
     assert done.code == 3, done
     told = host.explained()
-    assert found.words in told["reasons"][0], told["reasons"]
+    assert found.told_by(told["reasons"][0]), told["reasons"]
     assert "against a limit of 100" in told["reasons"][0]
     assert any("compared with stable, revision 1 (1.0.0)" in one["text"] for one in told["tree"]["below"])
 

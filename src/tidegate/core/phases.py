@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from tidegate.core import analysis, faults, gates, hooks, strategies, swap
+from tidegate.core import analysis, faults, gates, hooks, strategies, swap, unwatched
 from tidegate.core.alarm import turn_back
 from tidegate.core.moves import Move, Note, note, shift, weight_event
 from tidegate.core.strategies import Advance, Done, Progress, Stay, Wait
@@ -197,8 +197,7 @@ def _refusal(view: View) -> str:
 
 def _baking(view: View) -> Move | Note:
     rollout = view.rollout
-    left = rollout.bake_s - view.waited
-    if left > 0:
+    if view.now < unwatched.until(rollout, rollout.phase_since, rollout.bake_s):
         return note(view, f"baking for {rollout.bake_s:g} s")
     verdict = rollout.verdict
     sure = verdict is None or view.passed or view.first or rollout.approved_by

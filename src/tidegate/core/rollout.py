@@ -238,5 +238,5 @@ def _wake_at(state: AgentState, facts: Facts) -> float | None:
         if frozen_at is not None:
             times.append(frozen_at)
         if rollout.phase is Phase.BAKING:
-            times.append(rollout.phase_since + rollout.bake_s)
+            times.append(unwatched.until(rollout, rollout.phase_since, rollout.bake_s))
     return min(times, default=None)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from tidegate.model.decision import Facts
 from tidegate.model.event import Event, EventKind
-from tidegate.model.rollout import AgentState
+from tidegate.model.rollout import AgentState, Rollout
 
 EVERY_S = 5.0
 """How often it is written down that somebody watches: what nobody watched is known to within this."""
@@ -17,19 +17,30 @@ EVERY_S = 5.0
 
 def made_up(state: AgentState, facts: Facts) -> tuple[AgentState, tuple[Event, ...]]:
     """The state with the phase and the step under way longer by the time in which nobody watched."""
-    rollout = state.active
-    if not facts.resumed or rollout is None or state.unreachable_since is not None:
+    rollout, now = state.active, facts.now
+    if not facts.resumed or rollout is None or not rollout.looked_at:
         return state, ()
-    gap = facts.now - max(rollout.looked_at, rollout.phase_since, rollout.cursor_since, *rollout.ready_since.values())
-    if gap <= 0:
-        return state, ()
-    longer = replace(rollout, phase_since=rollout.phase_since + gap, cursor_since=rollout.cursor_since + gap)
+    rollout = replace(rollout, taken_up_at=now)
+    known = max(rollout.looked_at, rollout.phase_since, rollout.cursor_since, *rollout.ready_since.values())
+    gap = 0.0 if state.unreachable_since is not None else max(0.0, now - known)
     events: tuple[Event, ...] = ()
     if gap > 2 * EVERY_S:
         why = f"nobody watched for up to {gap:.0f} s: what is under way goes on for as much longer"
         number = rollout.candidate.number
-        events = (Event(facts.now, state.key, EventKind.PHASE, why, number, {"gap_s": round(gap, 1)}),)
+        events = (Event(now, state.key, EventKind.PHASE, why, number, {"gap_s": round(gap, 1)}),)
+    longer = replace(rollout, phase_since=rollout.phase_since + gap, cursor_since=rollout.cursor_since + gap)
     return replace(state, rollout=longer), events
+
+
+def until(rollout: Rollout, since: float, seconds: float) -> float:
+    """When watching for these seconds ends (unix seconds).
+
+    Not before a controller that took the rollout up can have measured every threshold twice: it begins with nothing.
+    """
+    if not seconds:
+        return since
+    slowest = max((metric.interval_s for metric in rollout.analysis.metrics), default=1.0)
+    return max(since + seconds, rollout.taken_up_at + 2 * slowest + 1.0)
 
 
 def watched(state: AgentState, now: float) -> AgentState:

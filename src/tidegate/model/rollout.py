@@ -134,7 +134,7 @@ class Rollout:
     `freeze_overridden_by` whoever let it go on inside a freeze window. `monitor` is the table of the way back;
     `turned_at` is the phase in which it turned. `watched_since` is when its analysis began.
     `delivery` is the number of the one that asked for it; 0: none did. `looked_at` is when it was last decided upon, to
-    within some seconds: a controller that takes over knows from it how long nobody watched.
+    within some seconds: a controller that takes over, at `taken_up_at`, knows from it how long nobody watched.
     """
 
     id: str
@@ -181,6 +181,7 @@ class Rollout:
     baseline: Revision | None = None
     watched_since: float = 0.0
     looked_at: float = 0.0
+    taken_up_at: float = 0.0
 
     @property
     def failing(self) -> bool:

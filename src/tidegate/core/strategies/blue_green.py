@@ -5,6 +5,7 @@ whose change of weight from 0 to 100 is one configuration of the gateway. The fo
 and after it for `keep_s` (core.rollout keeps it warm), so that the way back is a change of weight too.
 """
 
+from tidegate.core import unwatched
 from tidegate.core.strategies.answers import Advance, Done, Progress, Shape, Stay, Wait
 from tidegate.core.view import View
 from tidegate.model.rollout import Hold, PauseKind, Phase
@@ -42,7 +43,7 @@ def _where(both: BlueGreen) -> str:
 def _watch(both: BlueGreen, view: View) -> Progress:
     """Watch for the duration; then the evidence must be good, as far as there could be any before the switch."""
     rollout = view.rollout
-    until = rollout.cursor_since + both.analyse_s
+    until = unwatched.until(rollout, rollout.cursor_since, both.analyse_s)
     verdict = rollout.verdict
     told = f": {verdict.because}" if verdict else ""
     if view.now < until:

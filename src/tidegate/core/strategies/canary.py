@@ -2,7 +2,7 @@
 
 import math
 
-from tidegate.core import analysis, approval, beside
+from tidegate.core import analysis, approval, beside, unwatched
 from tidegate.core.strategies.answers import Advance, Done, Progress, Shape, Stay, Wait
 from tidegate.core.view import View
 from tidegate.model.policy import Gate
@@ -77,7 +77,7 @@ def _analyse(view: View, duration_s: float | None) -> Progress:
     rollout = view.rollout
     if duration_s is None:
         return Advance("from here on the metrics are watched in the background", rollout.weight)
-    until = rollout.cursor_since + duration_s
+    until = unwatched.until(rollout, rollout.cursor_since, duration_s)
     verdict = rollout.verdict
     if view.now < until:
         seen = (f": {verdict.because}" if verdict else "") + _outlook(view, rollout.weight, duration_s)
