@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tidegate.model.errors import TidegateError
 
-LOOK_S = 0.1
+LOOK_S = 0.5
 TOO_LATE_S = 3.0
 """When the loop is this late, agents are told to come back later, until it has caught up."""
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,7 @@ import uvicorn
 from tidegate.server.connections import BoundedConnection
 
 END_S = 2.0
+TICK_S = 1.0
 BACKLOG = 4096
 MOST_HEADER_BYTES = 16 * 1024
 
@@ -60,7 +61,7 @@ class Served:
 
     async def close(self) -> None:
         """Answer what is being answered, at most END_S long, and let go of the port."""
-        self._server.should_exit = True
+        self._server.end()
         try:
             await asyncio.wait({self.task}, timeout=END_S)
         finally:
@@ -69,11 +70,26 @@ class Served:
 
 
 class _Server(uvicorn.Server):
-    """Signals are the controller's matter."""
+    """Signals are the controller's matter. It is told of its end, and need not look for it ten times a second."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._ended = asyncio.Event()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
+
+    def end(self) -> None:
+        """Answer what is being answered, and no more."""
+        self.should_exit = True
+        self._ended.set()
+
+    async def main_loop(self) -> None:
+        """Uvicorn's own, with a tick a second, which is how often its Date header changes."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._ended.wait(), TICK_S)
 
 
 def bind(host: str, port: int) -> socket.socket:
