@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.memory import Tidegate, in_phase, phase_of, workload
+from tests.memory import Tidegate, in_phase, phase_of, release, workload
 from tidegate.adapters.platform.memory.world import Behaviour, Deed
 from tidegate.controller.loop import Turn
 from tidegate.model import intent
@@ -189,6 +189,19 @@ async def test_a_major_version_needs_a_persons_word(tmp_path: Path) -> None:
     assert not answer.accepted
     assert "--accept-breaking" in answer.because
     await tide.deploy("2.0.0", accept_breaking=True)
+    turn = await tide.play()
+    assert phase_of(turn.decision.state) is Phase.PROMOTED
+
+
+async def test_release_notes_that_say_breaking_need_a_persons_word(tmp_path: Path) -> None:
+    tide = await begin(tmp_path)
+    made = release("1.1.0", tide.base)
+    told = replace(made, provenance=replace(made.provenance, breaking="the old log format is gone"))
+    plan = (tide.strategy, tide.analysis, tide.rollback, tide.policy)
+    answer = await tide.answer(await tide.ask(intent.Deploy(told, tide.base, *plan)))
+    assert not answer.accepted
+    assert "1.1.0 breaks by its release notes (the old log format is gone)" in answer.because
+    await tide.ask(intent.Deploy(told, tide.base, *plan, accept_breaking=True))
     turn = await tide.play()
     assert phase_of(turn.decision.state) is Phase.PROMOTED
 

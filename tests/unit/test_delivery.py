@@ -6,6 +6,7 @@ import pytest
 
 from tests.memory import release, workload
 from tidegate.core.delivery import (
+    BREAKING,
     MOST_ATTEMPTS,
     NEEDS,
     STOP_S,
@@ -28,7 +29,7 @@ from tidegate.model.delivery import (
     StageRecord,
     StageState,
 )
-from tidegate.model.evidence import Evidence
+from tidegate.model.evidence import Evidence, Finding, Severity
 from tidegate.model.intent import Answer, Deploy
 from tidegate.model.release import AgentKey, Image, Revision
 from tidegate.model.rollout import AgentState, Phase, Queued, Rollout
@@ -214,6 +215,16 @@ def test_a_cancelled_delivery_ends_at_once() -> None:
     assert "bob" in decision.state.because
     assert not running(decision.state)
     assert turn(decision.state).state == decision.state
+
+
+def test_what_the_release_notes_call_breaking_goes_with_the_release() -> None:
+    found = (Finding(BREAKING, Severity.MEDIUM, "the old format is gone"), Finding("other", Severity.LOW, "no matter"))
+    state = delivery(StageName.SOURCE, StageName.BUILD, StageName.ROLLOUT)
+    state = turn(state).state
+    state = turn(state, done={StageName.SOURCE: replace(FOUND[StageName.SOURCE], findings=found)}).state
+    asked = turn(state, done=passed(StageName.BUILD)).intents[0].action
+    assert isinstance(asked, Deploy)
+    assert asked.release.provenance.breaking == "the old format is gone"
 
 
 def rolling() -> Delivery:

@@ -39,6 +39,9 @@ NEEDS: Mapping[StageName, tuple[StageName, ...]] = {
 }
 """What each stage waits for. Where a stage is off, what needs it waits for what it would have waited for."""
 
+BREAKING = "breaking-change"
+"""The rule of a finding in the release notes."""
+MOST_TOLD = 500
 MOST_ATTEMPTS = 3
 """Of a repeatable stage whose outcome is unknown."""
 AGAIN_S = 5.0
@@ -141,7 +144,8 @@ class _Turn:
 
     def _finish(self, record: StageRecord, evidence: Evidence) -> None:
         if evidence.commit is not None:
-            self.state = replace(self.state, commit=evidence.commit)
+            broken = (finding.message for finding in evidence.findings if finding.rule == BREAKING)
+            self.state = replace(self.state, commit=evidence.commit, breaking="; ".join(broken)[:MOST_TOLD])
         if evidence.image is not None:
             self.state = replace(self.state, image=evidence.image)
         state = STATES[evidence.outcome]
@@ -187,7 +191,7 @@ class _Turn:
         assert state.image is not None
         assert state.commit is not None
         spec, commit = state.spec, state.commit
-        provenance = Provenance(commit.id, commit.repository, spec.source.branch, now, state.by)
+        provenance = Provenance(commit.id, commit.repository, spec.source.branch, now, state.by, state.breaking)
         workload = replace(spec.workload, image=state.image.reference)
         version = spec.build.version if spec.build is not None and spec.build.version else commit.version
         release = make_release(spec.agent, state.image, workload, provenance, version)

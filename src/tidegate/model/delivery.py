@@ -83,7 +83,8 @@ class Delivery:
     """Everything about one delivery that must survive the controller.
 
     `reference` is what was asked for: a commit, tag or branch. `stages` are those that this delivery goes through; with
-    no rollout among them it ends with its evidence (`tidegate stage NAME`). `release` is what the rollout is about.
+    no rollout among them it ends with its evidence (`tidegate stage NAME`). `release` is what the rollout is about,
+    `breaking` what its notes call breaking.
     """
 
     key: DeliveryKey
@@ -98,6 +99,7 @@ class Delivery:
     commit: Commit | None = None
     image: Image | None = None
     release: Release | None = None
+    breaking: str = ""
     because: str = ""
     ended_at: float = 0.0
 

@@ -38,13 +38,14 @@ class Image:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a release comes from. `created_at` is unix seconds."""
+    """Where a release comes from. `created_at` is unix seconds; `breaking` is what its notes say that it breaks."""
 
     commit: str = ""
     source: str = ""
     branch: str = ""
     created_at: float = 0.0
     by: str = ""
+    breaking: str = ""
 
 
 @dataclass(frozen=True)

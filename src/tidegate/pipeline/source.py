@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tidegate.core.commits import Note, measure, notes, release_notes
+from tidegate.core.delivery import BREAKING
 from tidegate.model.changes import Change
 from tidegate.model.evidence import Evidence, Finding, Table
 from tidegate.model.source import Commit
@@ -72,7 +73,7 @@ def _size(numbers: Mapping[str, float]) -> str:
 def _breaking(note: Note, former: str) -> Finding:
     since = f" since {former}" if former else ""
     return Finding(
-        "breaking-change",
+        BREAKING,
         Severity.MEDIUM,
         note.breaking,
         note.commit[:12],

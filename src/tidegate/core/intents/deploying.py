@@ -120,6 +120,8 @@ def _in_place_possible(state: AgentState, action: Deploy, strategy: InPlace) -> 
         return
     before, after = state.stable.release.version, action.release.version
     why = f"{before} -> {after} is a breaking step" if major_step(before, after) else ""
+    if action.release.provenance.breaking:
+        why = f"{after} breaks by its release notes ({action.release.provenance.breaking})"
     said = action.workload.labels.get("dev.tidegate.breaking", "")
     if breaks(said):
         why = f"{after} says that it breaks (dev.tidegate.breaking={said})"
