@@ -22,7 +22,7 @@ SHARES = {
     "healthy releases": 0.07,
     "gateways": 0.03,
 }
-"""Of the whole time; random kills are played with four strategies. What is left is for faults that take what they take."""
+"""Of the whole time; random kills are played with four strategies. What is left is for what takes its own time."""
 
 
 class Budget(Protocol):
