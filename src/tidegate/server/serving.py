@@ -55,9 +55,9 @@ class Served:
             ssl_certfile=tls.certificate if tls else None,
             ssl_keyfile=tls.key if tls else None,
         )
-        self._bound = bound
         self._server = _Server(config)
         self.task = asyncio.create_task(self._server.serve([bound]))
+        self.task.add_done_callback(lambda _: bound.close())  # not before: the server takes it off the loop by itself
 
     async def close(self) -> None:
         """Answer what is being answered, at most END_S long, and let go of the port."""
@@ -66,7 +66,6 @@ class Served:
             await asyncio.wait({self.task}, timeout=END_S)
         finally:
             self.task.cancel()
-            self._bound.close()
 
 
 class _Server(uvicorn.Server):
