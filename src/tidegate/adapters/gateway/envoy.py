@@ -83,7 +83,10 @@ class EnvoyGateway:
         """Carry out one operation. Raises GatewayError, LeaseLostError, EngineError, ImageError."""
         match operation:
             case StartGateway():
-                await self._start()
+                try:
+                    await self._start()
+                except container.ERRORS as error:
+                    raise EngineError(f"the gateway cannot be started: {getattr(error, 'message', error)}") from error
             case ApplyRoutes(key, routes, _):
                 async with self._applying:
                     await self._apply(Fragment(key.fleet, canonical(routes), self.writer.epoch, self.writer.authority))
