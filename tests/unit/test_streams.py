@@ -189,7 +189,7 @@ def test_a_source_that_is_down_is_named_and_what_it_missed_is_not_lost() -> None
         down = analysis.take(down, (block,), STABLE)
         if away:
             assert analysis.down(down) == "no data from metric source logs (no answer)"
-            assert "source logs is down: no answer" in analysis.judge(down, 1, at, True).because
+            assert "no data from source logs: no answer" in analysis.judge(down, 1, at, True).because
     assert not analysis.down(down)
     assert streams.numbers(ERRORS, down.streams["log_errors"]) == streams.numbers(ERRORS, whole.streams["log_errors"])
 

@@ -118,7 +118,7 @@ def _members(rollout: Rollout, instances: int) -> list[_Member]:
             continue
         seen, value, why = streams.numbers(metric, kept), streams.evidence(metric, kept), streams.missing(kept)
         silent = "" if all(seen.n) else "nothing was measured of the canary and of stable at the same time yet"
-        silent = f"source {metric.source} is down: {why}" if why else silent
+        silent = f"no data from source {metric.source}: {why}" if why else silent
         because = (
             f"{streams.sentence(metric, kept)}; evidence {value:,.3g} against a limit of {limit:g}; "
             f"seen after {seen.seconds:,.0f} s{alone}"
