@@ -3,10 +3,10 @@
 python bench/speed.py    writes bench/results/decisions_speed.json
 
 Ten metrics are nine counts (errors, restarts, heartbeats ...) and one latency histogram. A tick of 1 s holds one block,
-one of 5 s holds five. What a row's tick is stands in it: the evidence alone (all blocks of all metrics and E of each, the
-nine counts as one array), or all that a rollout does with a block (`whole`: increments from cumulative counts, evidence
-and proof of errors and latency, evidence of eight metrics of their own, each by itself, its plain form for the store,
-and the verdict with its sentence).
+one of 5 s holds five. What a row's tick is stands in it: the evidence alone (all blocks of all metrics and E of each,
+the nine counts as one array), or all that a rollout does with a block (`whole`: increments from cumulative counts,
+evidence and proof of errors and latency, evidence of eight metrics of their own, each by itself, the plain form of all
+that for the store, and the verdict with its sentence).
 """
 
 from __future__ import annotations
@@ -118,11 +118,9 @@ def main() -> None:
             }
         )
     wall, processor = seconds(whole(), 500)
-    row = {
-        "tick": "whole: from one block of 1 s to the verdict and the plain form for the store",
-        "blocks_in_a_tick": 1,
-    }
-    row |= {"ten_metrics_us": round(wall * 1e6, 1), "ten_metrics_processor_us": round(processor * 1e6, 1)}
+    row: dict[str, object] = {"tick": "whole: from one block of 1 s to the verdict and the plain form for the store"}
+    row |= {"blocks_in_a_tick": 1, "ten_metrics_us": round(wall * 1e6, 1)}
+    row |= {"ten_metrics_processor_us": round(processor * 1e6, 1)}
     rows.append(row)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     RESULT.parent.mkdir(parents=True, exist_ok=True)
