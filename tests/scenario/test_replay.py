@@ -7,7 +7,9 @@ from tests.memory import KEY, QUICK, WATCH, Tidegate
 from tidegate.adapters.platform.memory.world import Behaviour
 from tidegate.core.replay import Recording, Replayed, Span, replay, spans
 from tidegate.model.judges import Flagger, FlaggerAnalysis, FlaggerMetric, Judges
-from tidegate.model.spec import Analyse, Analysis, Mode, Sequential, SetWeight
+from tidegate.model.judging import SequentialMetric
+from tidegate.model.metering import Form
+from tidegate.model.spec import Analyse, Analysis, Mode, Sequential, SetWeight, ThresholdMetric
 
 SLOW = replace(QUICK, steps=(SetWeight(10), Analyse(60.0), SetWeight(50), Analyse(30.0)))
 WORLD = {
@@ -74,3 +76,37 @@ async def test_what_never_was_watched_has_no_span(tmp_path: Path) -> None:
     tide = await Tidegate.begin(tmp_path / "t.db", {"1.0.0": Behaviour(exits_after_s=0.1)})
     await tide.deployed("1.0.0")
     assert await recorded(tide) == []
+
+
+async def test_other_data_under_the_same_name_is_never_judged_and_said(tmp_path: Path) -> None:
+    """Memory has no metric sources, so the values are written into what was recorded."""
+    metric = ThresholdMetric("load", "stats", "cpu_share", failure_condition="result > 0.9", interval_s=1.0)
+    _, found = await played(tmp_path, replace(WATCH, metrics=(*WATCH.metrics, metric)), "good")
+    blocks = [replace(block, values={"load": {2: 0.95}}, missing={}) for block in found[-1].blocks]
+    recording = replace(found[-1], blocks=blocks)
+
+    def by(one: ThresholdMetric) -> Replayed:
+        return replay(recording, Analysis((one,), None))
+
+    same = by(metric)
+    assert (same.decision, same.caution) == ("rolled back", "")
+    assert by(replace(metric, failure_condition="result > 0.99")).decision == "promoted", "limits may differ"
+    gateways = replace(metric, source="gateway", query="error_share")
+    assert by(gateways) == replace(by(gateways), decision="promoted", caution=""), "the gateway was always measured"
+    for other in (replace(metric, query="memory_share"), replace(metric, source="prom"), replace(metric, name="new")):
+        said = by(other)
+        assert said.decision == "undecided"
+        assert said.caution.startswith(
+            f"{other.source}/{other.name} says nothing: `{other.query}` was not measured then"
+        )
+        assert ("but `cpu_share` of stats" in said.caution) == (other.name == "load")
+        assert f"{other.name}: no data from source {other.source}" in said.because
+    rule = FlaggerMetric("load", maximum=0.5, source="stats", query="memory_share")
+    strict = Flagger(FlaggerAnalysis((rule,), 1), 5.0, compat=True)
+    assert replay(recording, Analysis((), None, judges=Judges(flagger=strict))).decision == "undecided"
+    mean = SequentialMetric("load", "stats", "cpu_share", Form.MEAN, most=1.0)
+    assert "`cpu_share as mean` was not measured" in replay(recording, Analysis((), None, streams=(mean,))).caution
+
+    unknown = replay(replace(recording, span=replace(recording.span, asked="")), Analysis((metric,), None))
+    assert unknown.decision == "rolled back"
+    assert unknown.caution == "by which queries was not kept, so it may be other data: load"

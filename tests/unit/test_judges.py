@@ -238,7 +238,10 @@ def test_argo_run_is_the_worst_and_ends_with_the_first_that_ends_badly() -> None
         (FlaggerMetric(SUCCESS_RATE, minimum=99), 98.99, Outcome.FAIL),
         (FlaggerMetric(SUCCESS_RATE, threshold=99), 98.99, Outcome.FAIL),
         (FlaggerMetric(DURATION, maximum=500), 500.0, Outcome.PASS),
-        (FlaggerMetric(DURATION, threshold=500), 500.1, Outcome.FAIL),
+        (FlaggerMetric(DURATION, threshold=500), 500.9, Outcome.PASS),
+        (FlaggerMetric(DURATION, threshold=500), 501.0, Outcome.FAIL),
+        (FlaggerMetric(DURATION, maximum=500.9), 501.0, Outcome.FAIL),
+        (FlaggerMetric(DURATION, maximum=500), math.inf, Outcome.FAIL),
         (FlaggerMetric("own", threshold=5), 4.0, Outcome.PASS),
         (FlaggerMetric("own", minimum=1, maximum=5), 0.5, Outcome.FAIL),
         (FlaggerMetric("own", maximum=5), None, Outcome.INCONCLUSIVE),
@@ -262,3 +265,4 @@ def test_flagger_without_values() -> None:
     series: list[dict[str, float | None]] = [{SUCCESS_RATE: None}] * 4
     assert flagger.ticks(analysis, series)[1] is None
     assert flagger.ticks(analysis, series, compat=True)[1] == 2
+    assert flagger.check(analysis.metrics[0], NAN, compat=True)[0] is Outcome.FAIL

@@ -28,15 +28,15 @@ ALL = (shipped.count_policy(), shipped.count_policy(1.0), SHARES)
 
 def test_counts_by_hand() -> None:
     # w = 0.1; theta_5 = 0.5 / 1.4, theta_1 = 0.1: a canary error multiplies by 3.571, a stable one by 0.714
-    one = counts.log_ratio(block(10, 90, 1, 0), np.array([5.0]), 1.0)
-    other = counts.log_ratio(block(10, 90, 0, 1), np.array([5.0]), 1.0)
+    one = counts.log_ratio(block(10, 90, 1, 0), (5.0,), 1.0)
+    other = counts.log_ratio(block(10, 90, 0, 1), (5.0,), 1.0)
     assert math.exp(one[0]) == pytest.approx((0.5 / 1.4) / 0.1)
     assert math.exp(other[0]) == pytest.approx((0.9 / 1.4) / 0.9)
 
 
 def test_counts_margin_by_hand() -> None:
     # theta_1.25 = 0.125 / 1.025
-    got = counts.log_ratio(block(10, 90, 2, 1), np.array([5.0]), 1.25)
+    got = counts.log_ratio(block(10, 90, 2, 1), (5.0,), 1.25)
     canary = (0.5 / 1.4) / (0.125 / 1.025)
     stable = (0.9 / 1.4) / (0.9 / 1.025)
     assert got[0] == pytest.approx(2 * math.log(canary) + math.log(stable))
@@ -112,7 +112,7 @@ def test_late_onset_spends_the_prior_and_no_more() -> None:
     prior = Prior((2.0,), (1.0,), at_start=0.8, onset_s=600)
     state = evidence.opening(prior, ())
     for _ in range(600):
-        state = evidence.update(prior, state, np.zeros(1), np.asarray(1.0), np.asarray(4.0))
+        state = evidence.update(prior, state, np.zeros(1), np.asarray(1.0), 4.0)
     assert float(evidence.held_back(prior, state.age_s)) == pytest.approx(0.1)  # half of 0.2 within onset_s
     assert float(state.wealth.sum()) == pytest.approx(0.9)
 

@@ -9,6 +9,7 @@ import pytest
 from tests.memory import QUICK, release, workload
 from tidegate.core import analysis
 from tidegate.core.analysis import streams
+from tidegate.core.replay import Replayed, of_series
 from tidegate.model.judging import OnFail, Role, SequentialMetric, Worse
 from tidegate.model.metering import Form, bucket_of, exposure_of
 from tidegate.model.observation import Block, Traffic
@@ -111,6 +112,37 @@ def test_a_slow_leak_is_found_by_its_mean_and_steady_memory_is_not() -> None:
     assert steady.outcome is Outcome.PASS
 
 
+@pytest.mark.parametrize("worse", list(Worse))
+def test_a_mean_that_is_an_objective_is_promoted_on_proof_and_on_nothing_less(worse: Worse) -> None:
+    """`margin` 0.05 and `worst_ratio` 2: proven when the canary's mean is less than 0.1 worse than stable's."""
+    sign = 1 if worse is Worse.MORE else -1
+    objective = replace(MEMORY, role=Role.OBJECTIVE, worse=worse)
+
+    def said(difference: float, seconds: int = 600) -> Replayed:
+        values = memory(lambda second: 0.4 + sign * difference)
+        return of_series([values(at) for at in range(1, seconds + 1)], Analysis((), None, streams=(objective,)))
+
+    same = said(0.0)
+    assert same.decision == "promoted"
+    assert "memory proven not worse: canary 0." in same.because
+    assert said(-0.2).decision == "promoted", "better is not worse"
+    early = said(0.0, 30)
+    assert early.decision == "undecided"
+    assert "memory not proven yet" in early.because
+    near = said(0.1, 900)
+    assert near.decision != "promoted", "at the limit itself nothing is proven"
+    assert said(0.2).decision == "rolled back"
+
+
+def test_a_mean_of_one_side_alone_proves_nothing() -> None:
+    objective = replace(MEMORY, role=Role.OBJECTIVE)
+    now = analysis.begin(rollout(objective), 0.0, (), STABLE)
+    for alone in (CANARY, STABLE):
+        for at in range(1, 200):
+            now = analysis.take(now, (Block(at, 1.0, values={"memory": {alone: 0.4}}),), STABLE)
+        assert not analysis.proven(now)[0]
+
+
 def delays(slow: float) -> Callable[[int], Block]:
     """A histogram of 20 tasks a second and arm, cumulative; `slow` is the canary's share above 0.1 s."""
     upto = {STABLE: [0.0] * 3, CANARY: [0.0] * 3}
@@ -189,7 +221,7 @@ def test_a_source_that_is_down_is_named_and_what_it_missed_is_not_lost() -> None
         down = analysis.take(down, (block,), STABLE)
         if away:
             assert analysis.down(down) == "no data from metric source logs (no answer)"
-            assert "source logs is down: no answer" in analysis.judge(down, 1, at, True).because
+            assert "no data from source logs: no answer" in analysis.judge(down, 1, at, True).because
     assert not analysis.down(down)
     assert streams.numbers(ERRORS, down.streams["log_errors"]) == streams.numbers(ERRORS, whole.streams["log_errors"])
 

@@ -1,13 +1,14 @@
 """Replay: what another policy would have said of a recorded rollout, and when.
 
 The same functions judge here as in a rollout, block by block. What cannot be replayed: traffic (its weights were those
-of the recorded rollout, whatever the policy would have done), and metrics that nobody measured then.
+of the recorded rollout, whatever the policy would have done), and metrics that nobody measured then: those are named,
+and say nothing.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from tidegate.core import analysis
+from tidegate.core import analysis, asked
 from tidegate.core.series import CANDIDATE, STABLE
 from tidegate.model.event import Event, EventKind
 from tidegate.model.observation import Block
@@ -25,6 +26,7 @@ class Span:
     """When a rollout was watched, and what became of it. Times are unix seconds; `until` None: it is still watched.
 
     `stable` is the number that stable's instances carried, None where nothing served. `decided` is when it turned back.
+    `asked` is what was asked of metric sources (core.asked); empty where that was not kept.
     """
 
     candidate: Revision
@@ -34,6 +36,7 @@ class Span:
     end: Phase | None
     decided: float | None
     because: str
+    asked: str = ""
 
 
 @dataclass(frozen=True)
@@ -48,13 +51,15 @@ class Recording:
 @dataclass(frozen=True)
 class Replayed:
     """What a policy would have said. `decision`: rolled back, paused, promoted, or undecided at the end of what was
-    recorded; `after_s` seconds after the watching began. `notices`: when metrics that do not act failed first."""
+    recorded; `after_s` seconds after the watching began. `notices`: when metrics that do not act failed first.
+    `caution`: why what it says of a metric may be about other data; empty where nothing speaks for that."""
 
     decision: str
     after_s: float
     because: str
     verdict: Verdict
     notices: tuple[str, ...] = ()
+    caution: str = ""
 
 
 def spans(revisions: Sequence[Revision], events: Sequence[Event]) -> list[Span]:
@@ -62,7 +67,7 @@ def spans(revisions: Sequence[Revision], events: Sequence[Event]) -> list[Span]:
     by_number, stable, found = {one.number: one for one in revisions}, None, []
     for number in sorted({event.revision for event in events if event.revision in by_number}):
         moves = [one for one in events if one.kind is EventKind.PHASE and one.revision == number]
-        began = next((move.at for move in moves if _to(move) in WATCHED), None)
+        began = next((move for move in moves if _to(move) in WATCHED), None)
         ended = next((move for move in moves if _to(move) in ENDED), None)
         turned = next((move for move in moves if _to(move) is Phase.REVERTING), None)
         if began is not None:
@@ -71,11 +76,12 @@ def spans(revisions: Sequence[Revision], events: Sequence[Event]) -> list[Span]:
                 Span(
                     candidate=by_number[number],
                     stable=stable,
-                    began=began,
+                    began=began.at,
                     until=turned.at if turned else (ended.at if ended else None),
                     end=_to(ended) if ended else None,
                     decided=turned.at if turned else None,
                     because=(turned or last or moves[-1]).because,
+                    asked=str(began.data.get("asked", "")),
                 )
             )
         if ended is not None and _to(ended) is Phase.PROMOTED:
@@ -89,7 +95,23 @@ def _to(move: Event) -> Phase | None:
 
 
 def replay(recording: Recording, policy: Analysis) -> Replayed:
-    """Judge what was recorded by another policy, until it would have turned back or paused."""
+    """Judge what was recorded by another policy, until it would have turned back or paused.
+
+    A metric that was measured by another query or source then, or not at all, has no data.
+    """
+    if not recording.span.asked:
+        said = _replay(recording, policy)
+        names = ", ".join(dict.fromkeys(name for name, _, _ in asked.questions(policy)))
+        return replace(said, caution=names and f"by which queries was not kept, so it may be other data: {names}")
+    unlike = asked.unlike(recording.span.asked, policy)
+    past, blocks = asked.without(recording.past, unlike), asked.without(recording.blocks, unlike)
+    said = _replay(
+        Recording(recording.span, past, blocks), replace(policy, judges=asked.lenient(policy.judges, unlike))
+    )
+    return replace(said, caution="; ".join(f"{name} says nothing: {why}" for name, why in unlike.items()))
+
+
+def _replay(recording: Recording, policy: Analysis) -> Replayed:
     span, blocks = recording.span, recording.blocks
     rollout = Rollout("replay", span.candidate, Canary(), policy, Rollback(), span.began, Phase.PROGRESSING)
     rollout = analysis.begin(rollout, span.began, recording.past, span.stable)
@@ -125,7 +147,7 @@ def of_series(blocks: Sequence[Block], policy: Analysis) -> Replayed:
     began = rest[0].at - rest[0].duration_s if rest else begins
     base = Workload(routes=(Route(0, 0),))
     candidate = Revision(CANDIDATE, "series", Release("", "series", "", Image(""), base), base)
-    return replay(Recording(Span(candidate, stable, began, None, None, None, ""), past, rest), policy)
+    return _replay(Recording(Span(candidate, stable, began, None, None, None, ""), past, rest), policy)
 
 
 def _has(block: Block, revision: int) -> bool:

@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from tidegate.core import (
     analysis,
+    asked,
     baseline,
     cleanup,
     gates,
@@ -38,7 +39,7 @@ from tidegate.core.phases import PHASES
 from tidegate.core.transitions import allowed
 from tidegate.core.view import View, effective_phase
 from tidegate.model.decision import Decision, Facts
-from tidegate.model.event import Event, EventKind
+from tidegate.model.event import Datum, Event, EventKind
 from tidegate.model.intent import Answer
 from tidegate.model.rollout import AgentState, PauseKind, Phase, Retiring, Rollout
 from tidegate.model.spec import InPlace
@@ -159,12 +160,14 @@ def _apply(view: View, move: Move) -> tuple[AgentState, tuple[Event, ...]]:
         after = replace(after, cursor=rollout.cursor + 1)
     if move.to in (Phase.PROGRESSING, Phase.BAKING):
         after = replace(after, cursor_since=now)
+    data: dict[str, Datum] = {"from": rollout.phase, "to": move.to}
     begun = bool(after.metrics or after.evidence or after.streams or after.judged or after.fast)
     if not begun and move.to in (Phase.PROGRESSING, Phase.VERIFYING, Phase.PROMOTING):
         past = baseline.past(view.facts.past, state, after)
         after = replace(analysis.begin(after, now, past, baseline.control(state, after)), watched_since=now)
+        data["asked"] = asked.kept(after.analysis)
     number = rollout.candidate.number
-    events = [Event(now, state.key, EventKind.PHASE, move.because, number, {"from": rollout.phase, "to": move.to})]
+    events = [Event(now, state.key, EventKind.PHASE, move.because, number, data)]
     if after.weight != rollout.weight:
         events.append(weight_event(view, after, move.because))
     if after.swap.downtime_s != rollout.swap.downtime_s:

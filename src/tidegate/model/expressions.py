@@ -92,6 +92,7 @@ class _Reader:
     def __init__(self, text: str) -> None:
         self.text, self.at = text, 0
         self.tokens: list[tuple[str, str]] = []
+        self.kinds: dict[Node, str] = {}
         end = len(text.rstrip())
         while self.at < end:
             match = TOKEN.match(text, self.at)
@@ -140,7 +141,10 @@ class _Reader:
             elif mark in BINARY and power <= BINARY[mark][0]:
                 self.at += 1
                 strength, apply = BINARY[mark]
-                left = _joined(left, self.expression(strength + (mark not in ("**", "^"))), apply)
+                right = self.expression(strength + (mark not in ("**", "^")))
+                if mark in ("==", "!=") and {self.kinds.get(left), self.kinds.get(right)} == {"number", "text"}:
+                    raise ExpressionError(f"condition `{self.text}`: `{mark}` of a number and a text")
+                left = _joined(left, right, apply)
             elif mark == "?" and power == 0:
                 left = self._choice(left)
             else:
@@ -189,10 +193,10 @@ class _Reader:
         if kind == "number":
             plain = text.replace("_", "")
             number: Value = int(plain) if plain.isdigit() else float(plain)
-            return lambda scope: number
+            return self._known("number", lambda scope: number)
         if kind == "text":
             inner = re.sub(r"\\(.)", r"\1", text[1:-1])
-            return lambda scope: inner
+            return self._known("text", lambda scope: inner)
         if kind == "name":
             return self._named(text)
         if text == "(":
@@ -219,8 +223,14 @@ class _Reader:
             arguments = self._list(")")
             if len(arguments) != ARITY.get(name, 1):
                 raise ExpressionError(f"condition `{self.text}`: {name} takes {ARITY.get(name, 1)} value(s)")
-            return lambda scope: FUNCTIONS[name](*(argument(scope) for argument in arguments))
+            call: Node = lambda scope: FUNCTIONS[name](*(argument(scope) for argument in arguments))  # noqa: E731
+            return self._known("number", call) if name in ("asInt", "asFloat") else call
         raise ExpressionError(f"condition `{self.text}`: unknown name {name}")
+
+    def _known(self, kind: str, node: Node) -> Node:
+        """What a node gives, where that is known before it is asked: expr-lang compares no number with a text."""
+        self.kinds[node] = kind
+        return node
 
     def _list(self, close: str) -> list[Node]:
         items: list[Node] = []

@@ -40,6 +40,8 @@ def replay_lines(rows: Sequence[Row]) -> Iterable[Line]:
             Text(f"{said.decision} after {span_of(said.after_s)}", tone),
             f": {first_line(said.because)}",
         )
+        if said.caution:
+            yield line("  ", Text(first_line(said.caution), "yellow"))
         for notice in said.notices:
             yield line("    told at ", first_line(notice))
         for one in said.verdict.metrics:
@@ -57,6 +59,7 @@ def replay_data(rows: Sequence[Row]) -> list[dict[str, Any]]:
             "after_s": round(row.replayed.after_s, 3),
             "because": row.replayed.because,
             "notices": list(row.replayed.notices),
+            "caution": row.replayed.caution,
             "metrics": [
                 {"metric": m.metric, "outcome": m.outcome.value, "on_fail": m.on_fail.value, "because": m.because}
                 for m in row.replayed.verdict.metrics

@@ -7,6 +7,7 @@ questions are put to the same blocks: is the canary worse (then the rollout turn
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from tidegate.core.analysis import streams
@@ -26,6 +27,7 @@ Kept = Mapping[str, Any]
 """The guard's plain form, as the rollout keeps it; empty before the first block."""
 
 
+@lru_cache(maxsize=1024)
 def policy(sequential: Sequential) -> GuardPolicy:
     """The engine's settings."""
     promotion = PromotionPolicy(sequential.worst_ratio, sequential.floor)
@@ -43,8 +45,12 @@ def begin(sequential: Sequential, past: Sequence[Block], stable: int) -> Kept:
 
 
 def _remembered(sequential: Sequential, kept: Kept) -> tuple[GuardPolicy, Guard]:
-    rules = policy(sequential)
-    return rules, codec.revive(guard.opening(rules), kept)
+    return policy(sequential), codec.revive(_opening(sequential), kept)
+
+
+@lru_cache(maxsize=1024)
+def _opening(sequential: Sequential) -> Guard:
+    return guard.opening(policy(sequential))
 
 
 def take(sequential: Sequential, kept: Kept, blocks: Sequence[Block], candidate: int, stable: int) -> Kept:
@@ -118,7 +124,7 @@ def _members(rollout: Rollout, instances: int) -> list[_Member]:
             continue
         seen, value, why = streams.numbers(metric, kept), streams.evidence(metric, kept), streams.missing(kept)
         silent = "" if all(seen.n) else "nothing was measured of the canary and of stable at the same time yet"
-        silent = f"source {metric.source} is down: {why}" if why else silent
+        silent = f"no data from source {metric.source}: {why}" if why else silent
         because = (
             f"{streams.sentence(metric, kept)}; evidence {value:,.3g} against a limit of {limit:g}; "
             f"seen after {seen.seconds:,.0f} s{alone}"

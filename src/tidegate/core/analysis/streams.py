@@ -5,6 +5,7 @@ Two questions as everywhere: is the canary worse, and (of an objective) is it pr
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from tidegate.core.stats.evidence import Prior
 from tidegate.core.stats.guard import Guard, GuardPolicy
 from tidegate.core.stats.promotion import Promotion, PromotionPolicy
 from tidegate.core.stats.stream import Kind, Stream, StreamPolicy
-from tidegate.model.judging import SequentialMetric, Worse
+from tidegate.model.judging import Role, SequentialMetric, Worse
 from tidegate.model.metering import GATEWAY, Form
 from tidegate.model.observation import Block, Traffic
 
@@ -124,7 +125,9 @@ def _update(metric: SequentialMetric, state: State, window: Window, bounds: tupl
 
 
 def _prove(metric: SequentialMetric, proof: Promotion, both: Counted) -> Promotion:
-    """The proof of what is worse by less is the same with the arms' names exchanged."""
+    """The proof of what is worse by less is the same with the arms' names exchanged. Only an objective needs one."""
+    if metric.role is not Role.OBJECTIVE:
+        return proof
     if metric.worse is Worse.LESS:
         both = Counted(both.duration_s, both.n_stable, both.n_canary, both.k_stable, both.k_canary)
     return promotion.update(proof_policy(metric), proof, both)
@@ -198,6 +201,7 @@ def sentence(metric: SequentialMetric, kept: Kept) -> str:
     return f"canary {k:,.0f}{what} in {n:,.0f} {against}, stable {j:,.0f} in {m:,.0f}{times}"
 
 
+@lru_cache(maxsize=1024)
 def count_policy(metric: SequentialMetric) -> StreamPolicy:
     """Rates above `margin` times stable's; or, where less is worse, below 1 / `margin` of it."""
     rules = shipped.count_policy(metric.margin)
@@ -207,17 +211,20 @@ def count_policy(metric: SequentialMetric) -> StreamPolicy:
     return StreamPolicy(Kind.COUNTS, prior, 1 / metric.margin)
 
 
+@lru_cache(maxsize=1024)
 def mean_policy(metric: SequentialMetric, *, proof: bool = False) -> MeanPolicy:
     """Stable's mean and `margin`; of the proof, `worst_ratio` margins, looked at from above."""
     margin = -metric.worst_ratio * metric.margin if proof else metric.margin
     return MeanPolicy(high=metric.most, margin=margin)
 
 
+@lru_cache(maxsize=1024)
 def proof_policy(metric: SequentialMetric) -> PromotionPolicy:
     """Of counts and histograms. Where less is worse, no absolute floor is good enough."""
     return PromotionPolicy(metric.worst_ratio, metric.floor if metric.worse is Worse.MORE else 0.0)
 
 
+@lru_cache(maxsize=1024)
 def guard_policy(metric: SequentialMetric, bounds: tuple[float, ...]) -> GuardPolicy:
     """The gateway's questions about latency, with the metric's own buckets."""
     return GuardPolicy(margin=metric.margin, bounds_ms=bounds, weights={shipped.LATENCY: 1.0})
@@ -228,6 +235,7 @@ def _state(metric: SequentialMetric, plain: Any, bounds: tuple[float, ...]) -> S
     return fresh if plain is None else codec.revive(fresh, plain)
 
 
+@lru_cache(maxsize=1024)
 def _opening(metric: SequentialMetric, bounds: tuple[float, ...]) -> State:
     proof = promotion.opening(proof_policy(metric))
     match metric.form:

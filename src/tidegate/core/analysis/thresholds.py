@@ -158,7 +158,7 @@ def _outcome_so_far(metric: ThresholdMetric, state: MetricState, since: float) -
             f"({limit}), more than the {metric.failure_limit} allowed"
         )
     if state.window_missing:
-        return Outcome.INCONCLUSIVE, f"{metric.name}: source {metric.source} is down: {state.window_missing}"
+        return Outcome.INCONCLUSIVE, f"{metric.name}: no data from source {metric.source}: {state.window_missing}"
     if state.inconclusive > metric.inconclusive_limit and state.last:
         return Outcome.INCONCLUSIVE, (
             f"{metric.name}: {state.inconclusive} measurements fit neither condition; last: {state.last.detail}"

@@ -57,10 +57,10 @@ class Tally:
 
 def measure(metric: ArgoMetric, result: Value, *, compat: bool = False) -> tuple[Phase, str]:
     """The phase of one measurement and why. An evaluation that breaks is Error."""
-    conditions = [condition(text) for text in (metric.success_condition, metric.failure_condition) if text]
-    if not compat and _missing(result) and not any(c.handles_missing() for c in conditions):
-        return Phase.INCONCLUSIVE, f"{metric.name}: no data"
     try:
+        conditions = [condition(text) for text in (metric.success_condition, metric.failure_condition) if text]
+        if not compat and _missing(result) and not any(c.handles_missing() for c in conditions):
+            return Phase.INCONCLUSIVE, f"{metric.name}: no data"
         success = bool(metric.success_condition) and condition(metric.success_condition).holds(result)
         failure = bool(metric.failure_condition) and condition(metric.failure_condition).holds(result)
     except ExpressionError as error:

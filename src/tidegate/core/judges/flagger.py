@@ -3,10 +3,11 @@
 A check fails when a value is below `minimum` or above `maximum` (the limits themselves pass). Without a range, the
 older `threshold` is a least value for request-success-rate and a most for everything else. The failed checks add up
 over the whole analysis, they need not follow each other, and the rollback happens at the tick after the one that
-reached the threshold (less than 1 counts as 1). Limits of durations are cut to whole milliseconds. Semantics read from
-fluxcd/flagger 15bd6ad5 (pkg/controller/scheduler*.go).
+reached the threshold (less than 1 counts as 1). Durations and their limits are cut to whole milliseconds. Semantics
+read from fluxcd/flagger 15bd6ad5 (pkg/controller/scheduler*.go, pkg/metrics).
 
-Theirs (`compat=True`) counts a check without values as failed. Ours: no data halts the check and fails nothing.
+Theirs (`compat=True`) counts a check without values as failed. Ours: no data halts the check and fails nothing. NaN is
+no value, as with their Prometheus.
 """
 
 from __future__ import annotations
@@ -34,9 +35,11 @@ class Checks:
 
 def check(metric: FlaggerMetric, value: float | None, *, compat: bool = False) -> tuple[Outcome, str]:
     """One metric at one interval."""
-    if value is None or (math.isnan(value) and not compat):
+    if value is None or math.isnan(value):
         return (Outcome.FAIL if compat else Outcome.INCONCLUSIVE), f"{metric.name}: no values found"
     low, high = _limits(metric)
+    if metric.name == DURATION and math.isfinite(value):
+        value = float(int(value))
     if low is not None and value < low:
         return Outcome.FAIL, f"{metric.name} {value:.2f} < {low:g}"
     if high is not None and value > high:

@@ -32,10 +32,13 @@ def block(
     Raises ValueError for negative or non-finite counts, and for a duration that is not positive: a wrong reading must
     be mended where it is read (a counter that was reset), never become evidence.
     """
-    counts = np.broadcast_arrays(*(as_array(v) for v in (seconds, n_canary, n_stable, k_canary, k_stable)))
-    for name, values in zip(("seconds", "n_canary", "n_stable", "k_canary", "k_stable"), counts, strict=True):
-        if not np.all(np.isfinite(values)) or np.any(values < 0):
-            raise ValueError(f"block: {name} must be finite and not negative, got {values.tolist()}")
-    if np.any(counts[0] <= 0):
+    numbers = (seconds, n_canary, n_stable, k_canary, k_stable)
+    plain = all(isinstance(one, float | int) for one in numbers)
+    counts = np.array(numbers if plain else np.broadcast_arrays(*(as_array(one) for one in numbers)), np.float64)
+    if not (counts.min() >= 0.0 and counts.max() < np.inf):
+        for name, values in zip(("seconds", "n_canary", "n_stable", "k_canary", "k_stable"), counts, strict=True):
+            if not np.all(np.isfinite(values)) or np.any(values < 0):
+                raise ValueError(f"block: {name} must be finite and not negative, got {values.tolist()}")
+    if counts[0].min() <= 0.0:
         raise ValueError("block: seconds must be positive: a gap has its length, a block of no time says nothing")
     return Block(*counts)

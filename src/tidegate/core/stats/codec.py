@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar, get_type_hints
@@ -12,42 +11,46 @@ import numpy as np
 from tidegate.core.stats.arrays import as_array
 
 State = TypeVar("State")
-_hints: Callable[[Any], dict[str, Any]] = cache(get_type_hints)
-"""Looked up once a class: it takes longer than all the rest."""
+
+
+class Plain(dict[str, Any]):
+    """A state in plain form, never written to. While it lives it remembers the state: reading it again costs more than
+    a second's evidence does."""
+
+    state: Any = None
 
 
 def to_json(state: Any) -> dict[str, Any]:
     """A state (frozen dataclass of arrays and states) as plain lists and dicts; inf and NaN never occur in one."""
-    out: dict[str, Any] = {}
-    for item in fields(state):
-        value = getattr(state, item.name)
-        if is_dataclass(value):
-            out[item.name] = to_json(value)
+    out = Plain()
+    for name, kind in _parts(type(state)):
+        value = getattr(state, name)
+        if kind is not None:
+            out[name] = to_json(value)
         else:
             array = as_array(value)
-            if not np.all(np.isfinite(array)):
-                raise ValueError(f"{type(state).__name__}.{item.name} is not finite, so it cannot be kept")
-            out[item.name] = array.tolist()
+            if not np.isfinite(array).all():
+                raise ValueError(f"{type(state).__name__}.{name} is not finite, so it cannot be kept")
+            out[name] = array.tolist()
+    out.state = state
     return out
 
 
 def from_json(kind: type[State], plain: Any) -> State:
     """The state again. Raises ValueError that names what is missing or unknown."""
-    hints = _hints(kind)
-    names = [item.name for item in fields(kind)]  # type: ignore[arg-type]
-    if not isinstance(plain, dict) or set(plain) != set(names):
-        raise ValueError(f"{kind.__name__}: expected the fields {', '.join(names)}, got {plain!r:.80}")
-    parts: dict[str, Any] = {}
-    for name in names:
-        hint = hints[name]
-        parts[name] = (
-            from_json(hint, plain[name]) if isinstance(hint, type) and is_dataclass(hint) else as_array(plain[name])
-        )
-    return kind(**parts)
+    parts = _parts(kind)
+    if not isinstance(plain, dict) or plain.keys() != {name for name, _ in parts}:
+        names = ", ".join(name for name, _ in parts)
+        raise ValueError(f"{kind.__name__}: expected the fields {names}, got {plain!r:.80}")
+    return kind(
+        **{name: as_array(plain[name]) if part is None else from_json(part, plain[name]) for name, part in parts}
+    )
 
 
 def revive(fresh: State, plain: Any) -> State:
     """The state again; `fresh` where another Tidegate kept it in another form: the evidence then begins anew."""
+    if isinstance(plain, Plain) and isinstance(plain.state, type(fresh)):
+        return plain.state
     try:
         state = from_json(type(fresh), plain)
     except (TypeError, ValueError):
@@ -55,11 +58,19 @@ def revive(fresh: State, plain: Any) -> State:
     return state if _alike(fresh, state) else fresh
 
 
+@cache
+def _parts(kind: type) -> tuple[tuple[str, Any], ...]:
+    """The fields of a state, each with its class where it is a state too; looked up once: it takes longest of all."""
+    hints = get_type_hints(kind)
+    classes = ((item.name, hints[item.name]) for item in fields(kind))
+    return tuple((name, hint if isinstance(hint, type) and is_dataclass(hint) else None) for name, hint in classes)
+
+
 def _alike(fresh: Any, state: Any) -> bool:
     """Whether all arrays have the shapes that they begin with; what begins empty may have any."""
-    for item in fields(fresh):
-        one, other = getattr(fresh, item.name), getattr(state, item.name)
-        if is_dataclass(one):
+    for name, kind in _parts(type(fresh)):
+        one, other = getattr(fresh, name), getattr(state, name)
+        if kind is not None:
             if not _alike(one, other):
                 return False
         elif as_array(one).size and as_array(one).shape != as_array(other).shape:

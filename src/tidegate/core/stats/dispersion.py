@@ -60,28 +60,28 @@ def opening(shape: tuple[int, ...]) -> Dispersion:
 def learn(policy: DispersionPolicy, state: Dispersion, block: Block, spread: Array) -> Dispersion:
     """Stable's part of a block, remembered. `spread`: the variance that chance alone gives to one unit of exposure,
     p for counts of any size at rate p, p (1 - p) for shares."""
-    seconds = block.duration_s
-    mean = block.n_stable * rate(state)
-    known = state.sums[EXPOSURE] > 0.0
-    surprise = (block.k_stable - mean) * known
-    variance = block.n_stable * spread * known
+    seconds, n, k, before = block.duration_s, block.n_stable, block.k_stable, state.sums
+    known = np.where(before[EXPOSURE] > 0.0, 1.0, 0.0)
+    now = np.empty_like(state.under_way)
+    now[OPEN_SURPRISE] = (k - n * rate(state)) * known
+    now[OPEN_EXPECTED] = n * spread * known
+    now[OPEN_SECONDS] = seconds
 
-    under_way = state.under_way.copy()
-    under_way[OPEN_SURPRISE] += surprise
-    under_way[OPEN_EXPECTED] += variance
-    under_way[OPEN_SECONDS] += seconds
-    full = under_way[OPEN_SECONDS] >= policy.coarse_s
-    sums = np.empty_like(state.sums)
-    sums[:EVENTS] = state.sums[:EVENTS] * np.exp2(seconds * (-1.0 / policy.memory_s))
-    sums[EVENTS:] = state.sums[EVENTS:] * np.exp2(seconds * (-1.0 / policy.rate_memory_s))
-    sums[SQUARES] += surprise * surprise
-    sums[EXPECTED] += variance
-    sums[SQUARES_COARSE] += full * under_way[OPEN_SURPRISE] ** 2
-    sums[EXPECTED_COARSE] += full * under_way[OPEN_EXPECTED]
-    sums[SECONDS] += seconds * known
-    sums[EVENTS] += block.k_stable
-    sums[EXPOSURE] += block.n_stable
-    return Dispersion(sums, under_way * ~full)
+    under_way = state.under_way + now
+    going = np.where(under_way[OPEN_SECONDS] >= policy.coarse_s, 0.0, 1.0)
+    sums, added = np.empty_like(before), np.empty_like(before)
+    np.multiply(before[:EVENTS], np.exp2(seconds * (-1.0 / policy.memory_s)), out=sums[:EVENTS])
+    np.multiply(before[EVENTS:], np.exp2(seconds * (-1.0 / policy.rate_memory_s)), out=sums[EVENTS:])
+    added[SQUARES : EXPECTED + 1] = now[:OPEN_SECONDS]
+    np.multiply(under_way[:OPEN_SECONDS], 1.0 - going, out=added[SQUARES_COARSE : EXPECTED_COARSE + 1])
+    # What comes by surprise counts squared.
+    added[SQUARES:SECONDS:2] *= added[SQUARES:SECONDS:2]
+    added[SECONDS] = seconds * known
+    added[EVENTS] = k
+    added[EXPOSURE] = n
+    sums += added
+    under_way *= going
+    return Dispersion(sums, under_way)
 
 
 def phi(policy: DispersionPolicy, state: Dispersion) -> Array:
@@ -95,9 +95,9 @@ def phi(policy: DispersionPolicy, state: Dispersion) -> Array:
     error = 1.0 / expected
     error[0] += 2.0 / seconds
     error[1] += 2.0 * policy.coarse_s / seconds
-    found = (squares / expected - policy.caution * np.sqrt(error)).max(axis=0)
+    found = squares / expected - policy.caution * np.sqrt(error)
     unknown = policy.opening_phi - sums[SECONDS] * ((policy.opening_phi - 1.0) / policy.opening_s)
-    return np.asarray(np.maximum(np.maximum(unknown, 1.0), found))
+    return np.asarray(np.maximum(np.maximum(unknown, 1.0), np.maximum(found[0], found[1])))
 
 
 def known(policy: DispersionPolicy, state: Dispersion) -> npt.NDArray[np.bool_]:

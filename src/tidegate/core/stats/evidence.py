@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tidegate.core.stats.arrays import Array
+from tidegate.core.stats.arrays import Array, constant
 
 MOST = 1e300
 MOST_LOG = 300.0
@@ -51,19 +51,23 @@ def opening(prior: Prior, shape: tuple[int, ...]) -> Evidence:
     return Evidence(wealth=np.broadcast_to(weights, (*shape, len(weights))).copy(), age_s=np.zeros(shape))
 
 
-def update(prior: Prior, state: Evidence, log_ratio: Array, seconds: Array, most: Array) -> Evidence:
+def update(
+    prior: Prior, state: Evidence, log_ratio: Array, seconds: Array, cap: float, beside: Array | float = 0.0
+) -> Evidence:
     """One block: spend what is due, then multiply by the block's likelihood ratios (last axis: ratios).
 
-    E, and what is bet on any one ratio, ends at `most` or below: a process that stays below one that keeps the promise
-    keeps it as well.
+    E with what is `beside` it, and what is bet on any one ratio, ends at `cap` times what they were or below: a process
+    that stays below one that keeps the promise keeps it as well.
     """
-    age = state.age_s + seconds
+    age, held = state.age_s + seconds, held_back(prior, state.age_s)
     left = held_back(prior, age)
-    due = held_back(prior, state.age_s) - left
-    wealth = state.wealth + due[..., None] * np.asarray(prior.weights)
-    wealth = np.minimum(wealth * np.exp(np.minimum(log_ratio, MOST_LOG)), np.minimum(most, MOST)[..., None])
-    room = (most - left) / np.maximum(wealth.sum(axis=-1), 1e-300)
-    return Evidence(wealth=wealth * np.minimum(room, 1.0)[..., None], age_s=age)
+    most = np.asarray(cap * (np.add.reduce(state.wealth, axis=-1) + held + beside))
+    wealth = state.wealth + (held - left)[..., None] * constant(prior.weights)
+    wealth *= np.exp(np.minimum(log_ratio, MOST_LOG))
+    np.minimum(wealth, np.minimum(most, MOST)[..., None], out=wealth)
+    room = (most - left) / np.maximum(np.add.reduce(wealth, axis=-1), 1e-300)
+    wealth *= np.minimum(room, 1.0)[..., None]
+    return Evidence(wealth, age)
 
 
 def held_back(prior: Prior, age_s: Array) -> Array:
@@ -73,4 +77,4 @@ def held_back(prior: Prior, age_s: Array) -> Array:
 
 def value(prior: Prior, state: Evidence) -> Array:
     """E, one a stream."""
-    return np.asarray(state.wealth.sum(axis=-1) + held_back(prior, state.age_s))
+    return np.asarray(np.add.reduce(state.wealth, axis=-1) + held_back(prior, state.age_s))

@@ -17,6 +17,8 @@ from tidegate.core.stats.dispersion import Dispersion, DispersionPolicy
 from tidegate.core.stats.evidence import Evidence, Prior
 from tidegate.core.stats.ordered import Slower
 
+NONE = np.zeros(())
+
 
 @dataclass(frozen=True)
 class HistogramPolicy:
@@ -35,6 +37,7 @@ class HistogramPolicy:
     prior: Prior = field(init=False, repr=False)
     nominal: Array = field(init=False, repr=False)
     scores: Array = field(init=False, repr=False)
+    squares: Array = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         odds = tuple(way.odds for way in self.ways)
@@ -42,6 +45,7 @@ class HistogramPolicy:
         beyond = 1.0 - np.asarray(self.quantiles)
         object.__setattr__(self, "nominal", ordered.cells(beyond[None])[0])
         object.__setattr__(self, "scores", ordered.scores(self.ways, self.null_odds, beyond))
+        object.__setattr__(self, "squares", self.scores**2)
 
 
 @dataclass(frozen=True)
@@ -78,17 +82,20 @@ def opening(policy: HistogramPolicy, shape: tuple[int, ...] = ()) -> Histograms:
 def learn(policy: HistogramPolicy, state: Histograms, seconds: Array, stable: Array) -> Histograms:
     """Stable's history before the canary exists: dispersion and shares, no evidence. `stable`: requests a cell,
     (cells, ...)."""
-    share = _shares(policy, state)
+    past, recent = _learned(policy, state, seconds, stable, _shares(policy, state))
+    return replace(state, past=past, recent=recent)
+
+
+def _learned(
+    policy: HistogramPolicy, state: Histograms, seconds: Array, stable: Array, share: Array
+) -> tuple[Dispersion, Array]:
+    """`past` and `recent` with one block more."""
     mean = _worth(policy.scores, share)
-    spread = _worth(policy.scores**2, share) - mean * mean
-    none = np.zeros(())
-    seen = Block(seconds, none, stable.sum(axis=0), none, _worth(policy.scores, stable))
-    fade = np.exp2(seconds * (-1.0 / policy.dispersion.rate_memory_s))
-    return replace(
-        state,
-        past=dispersion.learn(policy.dispersion, state.past, seen, spread),
-        recent=state.recent * fade + stable,
-    )
+    spread = _worth(policy.squares, share) - mean * mean
+    seen = Block(seconds, NONE, np.add.reduce(stable), NONE, _worth(policy.scores, stable))
+    recent = state.recent * np.exp2(seconds * (-1.0 / policy.dispersion.rate_memory_s))
+    recent += stable
+    return dispersion.learn(policy.dispersion, state.past, seen, spread), recent
 
 
 def update(
@@ -97,16 +104,17 @@ def update(
     """One 1-s block or gap. What the block says of stable counts for later blocks only. `arms`: requests a cell of
     canary and stable; `beside` as in stream.update."""
     canary, stable = arms
-    after = learn(policy, state, seconds, stable)
+    share = _shares(policy, state)
+    past, recent = _learned(policy, state, seconds, stable, share)
     known = dispersion.known(policy.dispersion, state.past)[0]
     fresh = state.seconds == 0.0
     phi = np.where(fresh, dispersion.phi(policy.dispersion, state.past), state.phi)
-    beyond = np.where(fresh, _beyond(_shares(policy, state)), state.beyond)
+    beyond = np.where(fresh, _beyond(share), state.beyond)
     duration = state.seconds + seconds * known
     canary = state.canary + canary * known
     stable = state.stable + stable * known
 
-    n_canary, n_stable = canary.sum(axis=0), stable.sum(axis=0)
+    n_canary, n_stable = np.add.reduce(canary), np.add.reduce(stable)
     ripe = (n_canary >= policy.least_canary) | (duration >= policy.longest_s)
     log_ratio = np.zeros((*n_canary.shape, len(policy.ways)))
     tell = ripe & (n_canary > 0.0) & (n_stable > 0.0)
@@ -116,17 +124,10 @@ def update(
         f *= canary[:, which]
         g *= stable[:, which]
         f += g
-        log_ratio[which] = (f.sum(axis=1) / phi[:, which]).T
-    spent, most = np.where(ripe, duration, 0.0), policy.cap * (value(policy, state) + beside)
-    return replace(
-        after,
-        seconds=duration * ~ripe,
-        canary=canary * ~ripe,
-        stable=stable * ~ripe,
-        phi=phi,
-        beyond=beyond,
-        evidence=evidence.update(policy.prior, state.evidence, log_ratio, spent, most),
-    )
+        log_ratio[which] = (np.add.reduce(f, axis=1) / phi[:, which]).T
+    spent, unripe = np.where(ripe, duration, 0.0), ~ripe
+    after = evidence.update(policy.prior, state.evidence, log_ratio, spent, policy.cap, beside)
+    return Histograms(past, recent, duration * unripe, canary * unripe, stable * unripe, phi, beyond, after)
 
 
 def value(policy: HistogramPolicy, state: Histograms) -> Array:
@@ -142,8 +143,8 @@ def _worth(scores: Array, requests: Array) -> Array:
 def _shares(policy: HistogramPolicy, state: Histograms) -> Array:
     """Stable's recent shares of the cells; one request's worth of nominal shares stands in for what was not seen."""
     nominal = policy.nominal.reshape((-1, *[1] * state.seconds.ndim))
-    return np.asarray((state.recent + nominal) / (state.recent.sum(axis=0) + 1.0))
+    return np.asarray((state.recent + nominal) / (np.add.reduce(state.recent) + 1.0))
 
 
 def _beyond(share: Array) -> Array:
-    return np.asarray(np.cumsum(share[:0:-1], axis=0)[::-1])
+    return np.add.accumulate(share[:0:-1])[::-1]

@@ -45,20 +45,30 @@ def log_factors(
     x -= beyond
     x *= n_canary / (n_canary + n_stable)
     x += beyond
-    null = cells(lifted(x, null_odds))
-    f = cells(worse)
-    f /= null
+    lift = 1.0 + (null_odds - 1.0) * x
+    null = cells(null_odds * x / lift if null_odds != 1.0 else x)
+    both = np.empty((2, *null.shape))
+    f, g = both
+    np.divide(cells(worse), null, out=f)
     np.maximum.accumulate(f, axis=1, out=f)
-    f /= (null * f).sum(axis=1)[:, None]
-    falls = (f[:, 1:] - f[:, :-1]) * (n_canary / n_stable * null_odds)
+    f /= np.add.reduce(null * f, axis=1, keepdims=True)
+    falls = f[:, 1:] - f[:, :-1]
+    falls *= n_canary / n_stable * null_odds
     if null_odds != 1.0:
-        falls /= (1.0 + (null_odds - 1.0) * x) ** 2
-    g = np.empty_like(f)
-    g[:, 0] = 1.0 + (falls * x).sum(axis=1)
-    np.subtract(g[:, :1], np.cumsum(falls, axis=1), out=g[:, 1:])
+        lift *= lift
+        falls /= lift
+    x *= falls
+    first = g[:, :1]
+    np.add.reduce(x, axis=1, keepdims=True, out=first)
+    first += 1.0
+    np.subtract(first, np.add.accumulate(falls, axis=1), out=g[:, 1:])
     # A bet that could lose more than everything is made smaller; f and g stay what they must be.
     stake = np.minimum(1.0, MOST_STAKE / np.maximum(1.0 - g[:, -1:], MOST_STAKE))
-    return np.log(stake * (f - 1.0) + 1.0), np.log(stake * (g - 1.0) + 1.0)
+    both -= 1.0
+    both *= stake
+    both += 1.0
+    np.log(both, out=both)
+    return f, g
 
 
 def scores(ways: tuple[Slower, ...], null_odds: float, beyond: Array) -> Array:
@@ -84,18 +94,22 @@ def lifted(share: Array, odds: float | Array) -> Array:
 
 def _worse(ways: tuple[Slower, ...], beyond: Array) -> Array:
     """Shares of the canary beyond the thresholds in each way, (ways, thresholds, ...)."""
-    (odds, share), number, start = _columns(ways)
-    each = (len(ways), *[1] * beyond.ndim)
-    base = lifted(beyond, odds.reshape(each))
-    within = np.minimum(1.0, base / base[number, start][:, None])
-    return np.asarray(base + share.reshape(each) * (within - base))
+    odds, odds_less_1, share, number, start = _columns(ways, beyond.ndim)
+    base = odds * beyond
+    base /= 1.0 + odds_less_1 * beyond
+    within = base / base[number, start][:, None]
+    np.minimum(1.0, within, out=within)
+    within -= base
+    within *= share
+    within += base
+    return within
 
 
 @cache
-def _columns(ways: tuple[Slower, ...]) -> tuple[Array, list[int], list[int]]:
-    """(odds, share), number and `beyond` of each way."""
-    return (
-        np.array([[way.odds for way in ways], [way.share for way in ways]]),
-        list(range(len(ways))),
-        [way.beyond for way in ways],
+def _columns(ways: tuple[Slower, ...], dimensions: int) -> tuple[Array, Array, Array, Array, Array]:
+    """Odds, odds - 1, share, number and `beyond` of each way; the first three as columns beside so many dimensions."""
+    odds, share = (
+        np.array([getattr(way, name) for way in ways]).reshape((len(ways), *[1] * dimensions))
+        for name in ("odds", "share")
     )
+    return odds, odds - 1.0, share, np.arange(len(ways)), np.array([way.beyond for way in ways])

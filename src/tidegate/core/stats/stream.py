@@ -7,13 +7,13 @@ Where a block ends depends on the numbers of requests only, never on what became
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import numpy as np
 
 from tidegate.core.stats import bernoulli, counts, dispersion, evidence
-from tidegate.core.stats.arrays import Array
+from tidegate.core.stats.arrays import Array, constant
 from tidegate.core.stats.blocks import Block
 from tidegate.core.stats.dispersion import Dispersion, DispersionPolicy
 from tidegate.core.stats.evidence import Evidence, Prior
@@ -61,9 +61,13 @@ def opening(policy: StreamPolicy, shape: tuple[int, ...] = ()) -> Stream:
 
 def learn(policy: StreamPolicy, state: Stream, block: Block) -> Stream:
     """Stable's history before the canary exists: dispersion and rate, no evidence."""
-    rate = dispersion.rate(state.past)
+    return Stream(_learned(policy, state.past, block), state.pending, state.evidence)
+
+
+def _learned(policy: StreamPolicy, past: Dispersion, block: Block) -> Dispersion:
+    rate = dispersion.rate(past)
     spread = rate * (1.0 - rate) if policy.kind is Kind.SHARES else rate
-    return replace(state, past=dispersion.learn(policy.dispersion, state.past, block, spread))
+    return dispersion.learn(policy.dispersion, past, block, spread)
 
 
 def update(policy: StreamPolicy, state: Stream, block: Block, beside: Array | float = 0.0) -> Stream:
@@ -71,37 +75,32 @@ def update(policy: StreamPolicy, state: Stream, block: Block, beside: Array | fl
 
     `beside`: the evidence of others that this stream's is added to, in units of its own weight; the cap is on the sum.
     """
-    fresh = state.pending[DURATION] == 0.0
-    pending = state.pending.copy()
-    pending[PHI] = np.where(fresh, dispersion.phi(policy.dispersion, state.past), pending[PHI])
-    pending[SHARE] = np.where(fresh, dispersion.rate(state.past), pending[SHARE])
-    seen = dispersion.known(policy.dispersion, state.past)
-    pending[DURATION] += block.duration_s * seen
-    pending[N_CANARY] += block.n_canary * seen
-    pending[N_STABLE] += block.n_stable * seen
-    pending[K_CANARY] += block.k_canary * seen
-    pending[K_STABLE] += block.k_stable * seen
+    pending, past = state.pending.copy(), state.past
+    fresh = pending[DURATION] == 0.0
+    np.copyto(pending[PHI, ...], dispersion.phi(policy.dispersion, past), where=fresh)
+    np.copyto(pending[SHARE, ...], dispersion.rate(past), where=fresh)
+    added = np.array((block.duration_s, block.n_canary, block.n_stable, block.k_canary, block.k_stable))
+    added *= dispersion.known(policy.dispersion, past)
+    pending[: K_STABLE + 1] += added
 
     ripe = (pending[N_CANARY] >= policy.least_canary) | (pending[DURATION] >= policy.longest_s)
     seconds = np.where(ripe, pending[DURATION], 0.0)
     ratio = np.where(ripe[..., None], log_ratio(policy, pending), 0.0)
-    most = policy.cap * (value(policy, state) + beside)
     return Stream(
-        past=learn(policy, state, block).past,
+        past=_learned(policy, past, block),
         pending=np.where(ripe, 0.0, pending),
-        evidence=evidence.update(policy.prior, state.evidence, ratio, seconds, most),
+        evidence=evidence.update(policy.prior, state.evidence, ratio, seconds, policy.cap, beside),
     )
 
 
 def log_ratio(policy: StreamPolicy, pending: Array) -> Array:
     """log-LR / phi for each ratio of the prior."""
-    whole = Block(*pending[: K_STABLE + 1])
-    ratios = np.asarray(policy.prior.ratios)
+    whole, ratios = Block(*pending[: K_STABLE + 1]), policy.prior.ratios
     match policy.kind:
         case Kind.COUNTS:
             found = counts.log_ratio(whole, ratios, policy.null_ratio)
         case Kind.SHARES:
-            found = bernoulli.log_ratio(whole, ratios, policy.null_ratio, pending[SHARE])
+            found = bernoulli.log_ratio(whole, constant(ratios), policy.null_ratio, pending[SHARE])
     return np.asarray(found / np.maximum(pending[PHI], 1.0)[..., None])
 
 
