@@ -1,4 +1,4 @@
-"""Sockets that listen, and the server behind one, which is loaded when somebody knocks: most hosts never see a knock."""
+"""Sockets that listen, and the server behind one, which is made when somebody knocks: often nobody ever does."""
 
 import asyncio
 import socket

@@ -9,18 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.core.analysis import streams
+from tidegate.core.analysis import streams, unheard
 from tidegate.core.stats import codec, guard, power, shipped
 from tidegate.core.stats.guard import Guard, GuardPolicy
 from tidegate.core.stats.power import Power
 from tidegate.core.stats.promotion import PromotionPolicy, clean_requests_needed
-from tidegate.model.metering import GATEWAY
 from tidegate.model.observation import Block, Traffic
 from tidegate.model.rollout import Rollout
 from tidegate.model.spec import OnFail, Role, Sequential
 from tidegate.model.verdict import MetricVerdict, Outcome
 
-NAME = "sequential"
+NAME = unheard.SEQUENTIAL
 DOUBLING = 2.0
 Kept = Mapping[str, Any]
 """The guard's plain form, as the rollout keeps it; empty before the first block."""
@@ -36,20 +35,27 @@ def begin(sequential: Sequential, past: Sequence[Block], stable: int) -> Kept:
     """A guard that has learned what stable was like before the canary."""
     rules = policy(sequential)
     state = guard.opening(rules)
-    for block in past:
-        if block.duration_s > 0 and GATEWAY not in block.missing:
-            state = guard.learn(rules, state, block.duration_s, block.traffic.get(stable, Traffic()))
+    for block in unheard.heard(past):
+        state = guard.learn(rules, state, block.duration_s, block.traffic.get(stable, Traffic()))
     return codec.to_json(state)
 
 
 def _remembered(sequential: Sequential, kept: Kept) -> tuple[GuardPolicy, Guard]:
     rules = policy(sequential)
-    return rules, codec.revive(guard.opening(rules), kept)
+    return rules, _revived(rules, kept)
+
+
+def _revived(rules: GuardPolicy, kept: Kept) -> Guard:
+    fresh = guard.opening(rules)
+    if not unheard.is_unheard(kept):
+        return codec.revive(fresh, kept)
+    seconds = kept[unheard.SECONDS]
+    return guard.update(rules, fresh, seconds, Traffic(), Traffic()) if seconds else fresh
 
 
 def take(sequential: Sequential, kept: Kept, blocks: Sequence[Block], candidate: int, stable: int) -> Kept:
     """Feed new blocks of both. A block that the gateway did not answer for says nothing."""
-    heard = [block for block in blocks if block.duration_s > 0 and GATEWAY not in block.missing]
+    heard = unheard.heard(blocks)
     if not heard:
         return kept
     rules, state = _remembered(sequential, kept)
@@ -105,7 +111,7 @@ def _members(rollout: Rollout, instances: int) -> list[_Member]:
     found, rules = [], rollout.analysis.sequential
     if rules is not None and rollout.evidence:
         limits, state = _remembered(rules, rollout.evidence)
-        silent = "" if state.totals[guard.N_CANARY] else "no request has reached the canary yet"
+        silent = "" if state.totals[guard.N_CANARY] else unheard.NOBODY
         because = guard.because(limits, state, instances)
         if not state.totals[guard.N_STABLE]:
             because += "; nothing ran beside it to compare with: thresholds and hard facts alone"
@@ -157,9 +163,7 @@ def worse(sequential: Sequential, kept: Kept) -> float:
 
 def totals(kept: Kept) -> tuple[float, float, float, float]:
     """Requests of canary and stable, errors of canary and stable."""
-    _, n_canary, n_stable, k_canary, k_stable = (
-        float(value) for value in codec.revive(guard.opening(GuardPolicy()), kept).totals
-    )
+    _, n_canary, n_stable, k_canary, k_stable = (float(value) for value in _revived(GuardPolicy(), kept).totals)
     return n_canary, n_stable, k_canary, k_stable
 
 
