@@ -154,7 +154,8 @@ class Controller:
                     self._wake(key)
                 await self._look_for_deliveries()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._asked.wait()
             self._asked.clear()
 
     async def _look_for_deliveries(self) -> None:

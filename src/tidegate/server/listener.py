@@ -92,7 +92,8 @@ class Listener:
                 registry.open() if heard else registry.shut()
                 steady = heard and wanted == set(self._servers)
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), STEADY_LOOK_S if steady else LOOK_S)
+                    async with asyncio.timeout(STEADY_LOOK_S if steady else LOOK_S):
+                        await stop.wait()
         finally:
             measuring.cancel()
             registry.shut()

@@ -79,4 +79,5 @@ class _Server(uvicorn.Server):
         """Uvicorn's own, with a tick a second, which is how often its Date header changes."""
         while not await self.on_tick(0):
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), TICK_S)
+                async with asyncio.timeout(TICK_S):
+                    await self._ended.wait()

@@ -9,12 +9,12 @@ into the database, which takes several times as long as a commit.
 """
 
 import asyncio
-import os
 import sqlite3
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -261,7 +261,7 @@ class Database:
         if self.engine.dialect.name != "sqlite":
             return None
         try:
-            log = os.stat(f"{self.engine.url.database}-wal")
+            log = Path(f"{self.engine.url.database}-wal").stat()
         except OSError:
             return None
         return (log.st_ino, log.st_size, log.st_mtime_ns) if abs(time.time() - log.st_mtime) > TICK_S else None
