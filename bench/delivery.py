@@ -36,8 +36,9 @@ from tidegate.pipeline.deliver import Asked, new_delivery
 from tidegate.spec import load_spec
 from tidegate.wiring import Toolbox
 
-Deliver = Callable[[str], Awaitable[list[Event]]]
-"""Of a commit; what was logged of the delivery."""
+Logged = Callable[[], Awaitable[list[Event]]]
+Deliver = Callable[[str], Awaitable[Logged]]
+"""Of a commit; what reads what was logged of the delivery, which is no part of it."""
 
 SPARE = 2
 """Rounds before those that count: they fill the caches and have no former version."""
@@ -172,16 +173,20 @@ class Compared:
         ]
 
 
-async def _compare(bare: Bare, commits: Sequence[str], deliver: Callable[[str], Awaitable[None]]) -> Compared:
+async def _compare(
+    bare: Bare, commits: Sequence[str], deliver: Callable[[str], Awaitable[Callable[[], Awaitable[None]]]]
+) -> Compared:
+    """`deliver` gives what is to be done afterwards, when its time is over."""
     found = Compared()
     for turn in range(ROUNDS + SPARE):
         commit = commits[turn % 2]
         began = time.perf_counter()
         await asyncio.to_thread(bare.deliver, commit)
         between = time.perf_counter()
-        await deliver(commit)
+        afterwards = await deliver(commit)
         found.bare.append(between - began)
         found.ours.append(time.perf_counter() - between)
+        await afterwards()
     return found
 
 
@@ -197,20 +202,25 @@ async def running(engine: Engine, folder: Path, spec_file: Path) -> AsyncIterato
     site.ports.gateway.fence(lease.epoch)
     controller = Controller(site.ports, lease)
     deciding = asyncio.create_task(controller.run(stop))
+    seen = 0
 
-    async def deliver(commit: str) -> list[Event]:
-        seen = max((number for number, _ in await books.journal.events(KEY, limit=100_000)), default=0)
+    async def logged() -> list[Event]:
+        nonlocal seen
+        batch = await books.journal.events(KEY, after=seen)
+        seen, events = batch[-1][0], [event for _, event in batch]
+        assert _promoted(await books.store.load(KEY)), [event.because for event in events]
+        return events
+
+    async def deliver(commit: str) -> Logged:
         delivery = await books.deliveries.begin(new_delivery(spec, Asked(KEY, commit, "bench", time.time())))
         controller.look()
         intent = rollout_intent(delivery)
         async with asyncio.timeout(60):
             while (answer := await books.store.answer(intent)) is None or await _busy(books.store.load(KEY)):
-                await controller.news(KEY, 0.02)
+                await controller.news(KEY, 0.25)
             assert answer.accepted, answer
             await controller.tidy(KEY)
-        events = [event for _, event in await books.journal.events(KEY, after=seen)]
-        assert _promoted(await books.store.load(KEY)), [event.because for event in events]
-        return events
+        return logged
 
     try:
         yield deliver
@@ -219,6 +229,10 @@ async def running(engine: Engine, folder: Path, spec_file: Path) -> AsyncIterato
         await deciding
         await site.close()
         await books.close()
+
+
+async def _nothing() -> None:
+    """Nothing is left to do."""
 
 
 async def _busy(loading: Awaitable[AgentState | None]) -> bool:
@@ -237,9 +251,8 @@ class Parts:
     of_each: dict[str, list[float]] = field(default_factory=dict)
     operations: dict[str, list[float]] = field(default_factory=dict)
 
-    def add(self, events: Sequence[Event], began: float) -> None:
-        """One delivery that has just ended. `began` in unix seconds."""
-        took = time.time() - began
+    def add(self, events: Sequence[Event], began: float, took: float) -> None:
+        """One delivery. `began` in unix seconds."""
         done = [event for event in events if event.kind is EventKind.OPERATION]
         asked = next(event.at for event in events if event.kind is EventKind.INTENT)
         started = next(event.at for event in done if event.because.startswith("start"))
@@ -268,9 +281,15 @@ async def _running(engine: Engine, folder: Path, repository: Repository, bare: B
     parts = Parts()
     async with running(engine, folder, repository.spec) as through:
 
-        async def deliver(commit: str) -> None:
+        async def deliver(commit: str) -> Callable[[], Awaitable[None]]:
             began = time.time()
-            parts.add(await through(commit), began)
+            logged = await through(commit)
+            took = time.time() - began
+
+            async def afterwards() -> None:
+                parts.add(await logged(), began, took)
+
+            return afterwards
 
         compared = await _compare(bare, repository.commits, deliver)
     rows = compared.rows("by a running controller", "asked in its own process, until the former instance is gone")
@@ -280,12 +299,13 @@ async def _running(engine: Engine, folder: Path, repository: Repository, bare: B
 async def _commands(engine: Engine, folder: Path, repository: Repository, bare: Bare) -> list[Row]:
     host, spent = Host(engine, folder, repository.spec), list[float]()
 
-    async def deliver(commit: str) -> None:
+    async def deliver(commit: str) -> Callable[[], Awaitable[None]]:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = await asyncio.to_thread(host.tidegate, "deliver", commit)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert done.code == 0, done
         spent.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
+        return _nothing
 
     alone = await _compare(bare, repository.commits, deliver)
     rows = alone.rows("by tidegate deliver", "the whole command: start, temporary controller, end")

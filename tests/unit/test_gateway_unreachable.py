@@ -13,7 +13,7 @@ async def test_a_start_without_an_engine_names_what_could_not_be_reached() -> No
     docker = aiodocker.Docker("tcp://127.0.0.1:1")
     gateway = EnvoyGateway(docker, Options())
     try:
-        with pytest.raises(EngineError, match="the gateway cannot be started: .*127.0.0.1"):
+        with pytest.raises(EngineError, match=r"the gateway cannot be started: .*127\.0\.0\.1"):
             await gateway.execute(StartGateway("a test asks for it"))
     finally:
         await gateway.close()

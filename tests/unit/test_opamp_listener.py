@@ -29,7 +29,7 @@ from tidegate.model.record import AgentRecord, Capability, Protocol
 from tidegate.model.release import AgentKey
 from tidegate.server.agents import MOST_OPAMP_BYTES, OPAMP_PATH
 from tidegate.server.listener import LOOPBACK, Listener
-from tidegate.server.serving import Tls
+from tidegate.server.sockets import Tls
 
 UID, OTHER = bytes(range(16)), bytes(range(16, 32))
 BEARER = f"Bearer {TOKENS.make(KEY)}"

@@ -106,7 +106,8 @@ class Centre:
                 await self._forget()
                 forget_at = loop.time() + FORGET_EVERY_S
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await stop.wait()
 
     async def _ask(self) -> None:
         """What agents are wanted to do: with their next message, or at once where their connection lasts."""

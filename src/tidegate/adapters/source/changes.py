@@ -26,9 +26,11 @@ async def changes(ask: Ask, base: str, commit: str) -> Change:
         _numstat(ask, base, commit), _messages(ask, f"{base}..{commit}" if base else commit), _experience(ask, commit)
     )
     kept = rows[:MOST_FILES]
-    history = await _history(ask, base, [path for path, _, _ in kept]) if base and kept else {}
+    history, log = await asyncio.gather(
+        _history(ask, base, [path for path, _, _ in kept]),
+        _changelog(ask, base, commit, [path for path, _, _ in rows]),
+    )
     files = tuple(FileChange(path, added, deleted, *history.get(path, ((), 0.0))) for path, added, deleted in kept)
-    log = await _changelog(ask, base, commit, [path for path, _, _ in rows]) if base else ()
     cut = len(rows) > MOST_FILES or len(messages) > MOST_MESSAGES
     return Change(base, files, tuple(messages[:MOST_MESSAGES]), log, experience, cut)
 
@@ -67,6 +69,8 @@ async def _messages(ask: Ask, span: str) -> list[Message]:
 
 async def _history(ask: Ask, base: str, paths: list[str]) -> dict[str, tuple[tuple[str, ...], float]]:
     """Path -> who changed it before, and when last."""
+    if not base or not paths:
+        return {}
     shown = ("--format=%x01%at%x00%ae%x00", "--name-only", "-z", *PLAIN, f"--max-count={MOST_HISTORY}")
     text = await ask("log", "--no-show-signature", *shown, base, "--", *paths)
     authors: defaultdict[str, dict[str, None]] = defaultdict(dict)
@@ -82,7 +86,7 @@ async def _history(ask: Ask, base: str, paths: list[str]) -> dict[str, tuple[tup
 
 async def _changelog(ask: Ask, base: str, commit: str, paths: list[str]) -> tuple[str, ...]:
     found = [path for path in paths if basename(path).lower().partition(".")[0] in ("changelog", "changes", "history")]
-    if not found:
+    if not base or not found:
         return ()
     text = await ask("diff", "--no-color", *PLAIN, "-U0", base, commit, "--", *found[:1])
     lines = [line[1:] for line in text.splitlines() if line.startswith("+") and not line.startswith("+++")]

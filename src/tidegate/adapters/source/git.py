@@ -43,6 +43,8 @@ class Git:
 
     cache: Path = field(default_factory=cache_folder)
     program: str = "git"
+    _met: set[Path] = field(default_factory=set, compare=False, repr=False)
+    """Folders in which git was found to work."""
 
     async def resolve(self, repository: str, reference: str) -> str:
         """The full commit id of a branch, tag or (abbreviated) commit id. Fetches from a remote repository first."""
@@ -100,10 +102,13 @@ class Git:
             "--end-of-options",
             commit,
         )
-        text = (await self._checked(repository, folder, shown, QUICK)).out.decode(errors="replace")
+        said, (version, ahead), warnings = await asyncio.gather(
+            self._checked(repository, folder, shown, QUICK),
+            self._version(repository, folder, commit),
+            self._uncommitted(repository, folder),
+        )
+        text = said.out.decode(errors="replace")
         full, tree, authored, committed, author, subject = text.rstrip("\n").split("\0", 5)
-        version, ahead = await self._version(repository, folder, full)
-        warnings = await self._uncommitted(repository, folder)
         return Commit(full, subject, author, float(authored), float(committed), version, ahead, tuple(warnings), tree)
 
     async def changes(self, repository: str, commit: str, since: str) -> Change:
@@ -169,9 +174,11 @@ class Git:
                 await self._fetch(repository, copy)
             return copy
         folder = _local(repository)
-        result = await self._git(folder, "rev-parse", "--git-dir")
-        if result.code:
-            raise explain(str(folder), result.err)
+        if folder not in self._met:
+            result = await self._git(folder, "rev-parse", "--git-dir")
+            if result.code:
+                raise explain(str(folder), result.err)
+            self._met.add(folder)
         return folder
 
     async def _fetch(self, repository: str, copy: Path) -> None:

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, event, make_url
@@ -34,6 +35,12 @@ BUSY_S = 10.0
 
 MOST_PAGES = 10_000
 """Of SQLite's log, 40 MB: only where nothing is ever noted does a commit carry the log over itself."""
+
+TICK_S = 0.1
+"""Two writes that are further apart have different times of change in every file system that SQLite's log works on."""
+
+SURE_S = 2.0
+"""How long the log's file is trusted in place of SQLite."""
 
 CALL_S = 30.0
 """How long a call waits for its thread: longer than BUSY_S, so that the database's own answer comes first."""
@@ -215,6 +222,9 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self.commits_ms: deque[float] = deque(maxlen=1000)
+        self._version: Version | None = None
+        self._seen: tuple[int, int, int] | None = None
+        self._sure_until = 0.0
         self._reader = Lane(engine, "read", write=False)
         self._writer = Lane(engine, "write", write=True, pragmas=(f"wal_autocheckpoint={MOST_PAGES}",))
         self._noter = Lane(engine, "note", write=True, pragmas=("synchronous=NORMAL",))
@@ -235,8 +245,26 @@ class Database:
         return await self._noter.run(work)
 
     async def version(self) -> Version | None:
-        """Stays the same for as long as nobody commits anything, in any process; None where that cannot be told."""
-        return await self._reader.version()
+        """Stays the same for as long as nobody commits anything, in any process; None where that cannot be told.
+
+        SQLite is asked in its thread, which costs more than all else of an idle controller: not while its log's file is
+        as it was.
+        """
+        stamp = self._stamp()
+        if stamp is None or stamp != self._seen or time.monotonic() > self._sure_until:
+            self._version = await self._reader.version()
+            self._seen, self._sure_until = stamp, time.monotonic() + SURE_S
+        return self._version
+
+    def _stamp(self) -> tuple[int, int, int] | None:
+        """What tells one state of the log's file from the next; None while the file system's clock might not."""
+        if self.engine.dialect.name != "sqlite":
+            return None
+        try:
+            log = Path(f"{self.engine.url.database}-wal").stat()
+        except OSError:
+            return None
+        return (log.st_ino, log.st_size, log.st_mtime_ns) if abs(time.time() - log.st_mtime) > TICK_S else None
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Run blocking work that is not a transaction, off the loop."""

@@ -2,13 +2,13 @@
 
 `begin` opens the memory of a rollout's metrics, `take` feeds it new blocks, `judge` says pass, fail or inconclusive,
 and `proven` whether promotion has its evidence. All of it is pure, and all memory is kept with the rollout.
-The sequential engine needs numpy, which takes longer to load than all the rest: it is loaded with its first evidence.
+The sequential engine needs numpy, which takes longer to load than all the rest: it is loaded with the first request.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidegate.core.analysis import judging, thresholds
+from tidegate.core.analysis import judging, thresholds, unheard
 from tidegate.core.analysis.thresholds import GATEWAY_QUERIES
 from tidegate.model.judging import SequentialMetric
 from tidegate.model.metering import GATEWAY
@@ -29,6 +29,8 @@ def begin(rollout: Rollout, now: float, past: Sequence[Block], stable: int | Non
     rules, asked = rollout.analysis.sequential if routed else None, _streams(rollout, routed)
     if stable is None or (rules is None and not asked):
         return rollout
+    if not asked and unheard.silent(past, stable):
+        return replace(rollout, evidence=unheard.NEW)
     from tidegate.core.analysis import sequential, streams
 
     arms = (rollout.candidate.runs_as, stable)
@@ -56,6 +58,8 @@ def take(rollout: Rollout, blocks: Sequence[Block], stable: int | None) -> Rollo
     rules, kept = rollout.analysis.sequential, rollout.streams
     if stable is None or not (kept or rollout.evidence):
         return rollout
+    if not kept and unheard.is_unheard(rollout.evidence) and unheard.silent(blocks, candidate, stable):
+        return replace(rollout, evidence=unheard.take(rollout.evidence, blocks))
     from tidegate.core.analysis import sequential, streams
 
     evidence = rollout.evidence
@@ -74,6 +78,8 @@ def judge(rollout: Rollout, instances: int, now: float, heard: bool) -> Verdict:
     )
     if not rollout.evidence and not rollout.streams:
         return combine(verdicts)
+    if not rollout.streams and unheard.is_unheard(rollout.evidence):
+        return combine((*unheard.judge(rollout, now), *verdicts))
     from tidegate.core.analysis import sequential
 
     ours = {sequential.NAME, *rollout.streams}
@@ -130,7 +136,7 @@ def outlook(rollout: Rollout, seconds: float, weight: int) -> tuple[bool, str]:
     """Whether a doubling of the errors can be seen within these seconds at `weight` percent, in one sentence; true and
     empty where nothing can be said."""
     rules = rollout.analysis.sequential
-    if rules is None or not rollout.evidence or not weight:
+    if rules is None or not rollout.evidence or unheard.is_unheard(rollout.evidence) or not weight:
         return True, ""
     from tidegate.core.analysis import sequential
 

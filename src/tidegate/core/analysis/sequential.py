@@ -10,18 +10,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from tidegate.core.analysis import streams
+from tidegate.core.analysis import streams, unheard
 from tidegate.core.stats import codec, guard, power, shipped
 from tidegate.core.stats.guard import Guard, GuardPolicy
 from tidegate.core.stats.power import Power
 from tidegate.core.stats.promotion import PromotionPolicy, clean_requests_needed
-from tidegate.model.metering import GATEWAY
 from tidegate.model.observation import Block, Traffic
 from tidegate.model.rollout import Rollout
 from tidegate.model.spec import OnFail, Role, Sequential
 from tidegate.model.verdict import MetricVerdict, Outcome
 
-NAME = "sequential"
+NAME = unheard.SEQUENTIAL
 DOUBLING = 2.0
 Kept = Mapping[str, Any]
 """The guard's plain form, as the rollout keeps it; empty before the first block."""
@@ -38,14 +37,14 @@ def begin(sequential: Sequential, past: Sequence[Block], stable: int) -> Kept:
     """A guard that has learned what stable was like before the canary."""
     rules = policy(sequential)
     state = guard.opening(rules)
-    for block in past:
-        if block.duration_s > 0 and GATEWAY not in block.missing:
-            state = guard.learn(rules, state, block.duration_s, block.traffic.get(stable, Traffic()))
+    for block in unheard.heard(past):
+        state = guard.learn(rules, state, block.duration_s, block.traffic.get(stable, Traffic()))
     return codec.to_json(state)
 
 
 def _remembered(sequential: Sequential, kept: Kept) -> tuple[GuardPolicy, Guard]:
-    return policy(sequential), codec.revive(_opening(sequential), kept)
+    rules = policy(sequential)
+    return rules, _revived(rules, _opening(sequential), kept)
 
 
 @lru_cache(maxsize=1024)
@@ -53,9 +52,16 @@ def _opening(sequential: Sequential) -> Guard:
     return guard.opening(policy(sequential))
 
 
+def _revived(rules: GuardPolicy, fresh: Guard, kept: Kept) -> Guard:
+    if not unheard.is_unheard(kept):
+        return codec.revive(fresh, kept)
+    seconds = kept[unheard.SECONDS]
+    return guard.update(rules, fresh, seconds, Traffic(), Traffic()) if seconds else fresh
+
+
 def take(sequential: Sequential, kept: Kept, blocks: Sequence[Block], candidate: int, stable: int) -> Kept:
     """Feed new blocks of both. A block that the gateway did not answer for says nothing."""
-    heard = [block for block in blocks if block.duration_s > 0 and GATEWAY not in block.missing]
+    heard = unheard.heard(blocks)
     if not heard:
         return kept
     rules, state = _remembered(sequential, kept)
@@ -111,7 +117,7 @@ def _members(rollout: Rollout, instances: int) -> list[_Member]:
     found, rules = [], rollout.analysis.sequential
     if rules is not None and rollout.evidence:
         limits, state = _remembered(rules, rollout.evidence)
-        silent = "" if state.totals[guard.N_CANARY] else "no request has reached the canary yet"
+        silent = "" if state.totals[guard.N_CANARY] else unheard.NOBODY
         because = guard.because(limits, state, instances)
         if not state.totals[guard.N_STABLE]:
             because += "; nothing ran beside it to compare with: thresholds and hard facts alone"
@@ -163,9 +169,7 @@ def worse(sequential: Sequential, kept: Kept) -> float:
 
 def totals(kept: Kept) -> tuple[float, float, float, float]:
     """Requests of canary and stable, errors of canary and stable."""
-    _, n_canary, n_stable, k_canary, k_stable = (
-        float(value) for value in codec.revive(guard.opening(GuardPolicy()), kept).totals
-    )
+    _, n_canary, n_stable, k_canary, k_stable = (float(value) for value in _revived(GuardPolicy(), kept).totals)
     return n_canary, n_stable, k_canary, k_stable
 
 

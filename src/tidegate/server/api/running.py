@@ -12,7 +12,8 @@ from tidegate.model.errors import UsageError
 from tidegate.server.api.app import compose
 from tidegate.server.api.parts import Api
 from tidegate.server.connections import ApiConnection
-from tidegate.server.serving import Served, Tls, bind
+from tidegate.server.serving import Served
+from tidegate.server.sockets import Tls, bind
 
 LOOK_S = 1.0
 

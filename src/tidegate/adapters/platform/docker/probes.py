@@ -10,9 +10,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 
-import aiohttp
-from yarl import URL
-
 from tidegate.adapters.platform.docker.client import Engine
 from tidegate.adapters.platform.docker.remote import RemoteShell, http_script, tcp_script
 from tidegate.adapters.platform.docker.streak import Streak
@@ -23,6 +20,12 @@ from tidegate.model.workload import Probe, ProbeKind
 SHORTEST_PERIOD_S = 0.05
 EARLY_SHARE = 0.1
 """An instance that was never ready is asked again after this share of the time it has had so far."""
+
+DEAF_PERIOD_S = 0.01
+DEAF_SHARE = 0.03
+"""The same of one that does not listen yet, asked by its own kernel's refusal."""
+
+REFUSED = "connection refused"
 TIMED_OUT = 143
 
 
@@ -62,7 +65,6 @@ class Prober:
         self._watches: dict[Target, Watch] = {}
         self._met: dict[AgentKey, frozenset[Incarnation]] = {}
         self._hanging: dict[tuple[str, Probe], str] = {}
-        self._session: aiohttp.ClientSession | None = None
 
     def meet(self, key: AgentKey, running: Iterable[Incarnation]) -> None:
         """Remember what ran already when an agent was first seen; nothing happens after the first time.
@@ -89,9 +91,6 @@ class Prober:
             self._stop(watch)
         self._watches.clear()
         await asyncio.gather(*tasks, return_exceptions=True)
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
 
     @staticmethod
     def _stop(watch: Watch) -> None:
@@ -121,8 +120,11 @@ class Prober:
                 self._changed(target.key)
             period = max(streak.probe.period_s, SHORTEST_PERIOD_S)
             if streak.fresh and streak.value is not True and not streak.successes:
-                # One that starts is asked more often, so that the period adds little to the time of its start.
-                period = min(period, max(SHORTEST_PERIOD_S, (loop.time() - first) * EARLY_SHARE))
+                # One that starts is asked more often, so that the period adds little to the time of its start. Who does
+                # not listen yet notices nothing of it.
+                deaf = failure is not None and failure.endswith(REFUSED) and not self._from_afar
+                least, share = (DEAF_PERIOD_S, DEAF_SHARE) if deaf else (SHORTEST_PERIOD_S, EARLY_SHARE)
+                period = min(period, max(least, (loop.time() - first) * share))
             await asyncio.sleep(max(0.0, begin + period - loop.time()))
 
     @property
@@ -137,7 +139,7 @@ class Prober:
             async with asyncio.timeout(probe.timeout_s):
                 match probe.kind:
                     case ProbeKind.HTTP:
-                        return await self._http(target, probe)
+                        return await _http(target, probe)
                     case ProbeKind.TCP:
                         return await _tcp(target, probe)
                     case ProbeKind.EXEC:
@@ -148,18 +150,8 @@ class Prober:
             return None
         except TidegateError as error:
             return f"{_what(probe)}: {error.message}"
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except (OSError, ValueError) as error:
             return f"{_what(probe)}: {_reason(error)}"
-
-    async def _http(self, target: Target, probe: Probe) -> str:
-        if self._session is None:
-            # A connection of its own for each probe, as kubelet does: a kept one would not notice a full backlog.
-            connector = aiohttp.TCPConnector(force_close=True, limit=0)
-            self._session = aiohttp.ClientSession(connector=connector, headers={"User-Agent": "tidegate-probe"})
-        path = probe.path if probe.path.startswith("/") else f"/{probe.path}"
-        url = URL(f"http://{target.address}:{probe.port}{path}", encoded=True)
-        async with self._session.get(url, allow_redirects=False) as answer:
-            return "" if 200 <= answer.status < 400 else f"{_what(probe)} answered {answer.status}"
 
     async def _exec(self, target: Target, probe: Probe) -> str:
         # The engine cannot end an exec. A command that hangs is waited for rather than started again beside itself.
@@ -188,11 +180,28 @@ async def _from_there(shell: RemoteShell, target: Target, probe: Probe) -> str:
     if status == TIMED_OUT:
         return f"{_what(probe)}: no answer within {probe.timeout_s:g} s"
     if "onnection refused" in said:
-        return f"{_what(probe)}: connection refused"
+        return f"{_what(probe)}: {REFUSED}"
     if status:
         return f"{_what(probe)}: {said or f'exit {status}'}"
     if probe.kind is ProbeKind.TCP:
         return ""
+    return _judged(probe, said)
+
+
+async def _http(target: Target, probe: Probe) -> str:
+    """On a connection of its own, as kubelet does: a kept one would not notice a full backlog."""
+    path = probe.path if probe.path.startswith("/") else f"/{probe.path}"
+    asked = f"GET {path} HTTP/1.1", f"Host: {target.address}:{probe.port}", "User-Agent: tidegate-probe", "Accept: */*"
+    reader, writer = await asyncio.open_connection(target.address, probe.port)
+    try:
+        writer.write("\r\n".join((*asked, "Connection: close", "", "")).encode())
+        return _judged(probe, (await reader.readline()).decode("latin-1"))
+    finally:
+        writer.close()
+
+
+def _judged(probe: Probe, said: str) -> str:
+    """By the first line of an answer."""
     words = said.split()
     if len(words) < 2 or not words[0].startswith("HTTP/") or not words[1].isdecimal():
         return f"{_what(probe)}: connection closed without an answer"
@@ -218,13 +227,12 @@ def _what(probe: Probe) -> str:
 
 
 def _reason(error: Exception) -> str:
-    cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-    match cause:
+    match error:
         case ConnectionRefusedError():
-            return "connection refused"
-        case aiohttp.ServerDisconnectedError() | ConnectionResetError():
+            return REFUSED
+        case ConnectionResetError():
             return "connection closed without an answer"
-        case OSError() if cause.strerror:
-            return cause.strerror
+        case OSError() if error.strerror:
+            return error.strerror
         case _:
-            return str(cause) or type(cause).__name__
+            return str(error) or type(error).__name__
