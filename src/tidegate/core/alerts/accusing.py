@@ -50,7 +50,7 @@ def mark_acted(before: AgentState, state: AgentState) -> AgentState:
     if rollout is None or not before.alerts or before.active is None:
         return state
     held = rollout.hold is not None and rollout.hold.kind is PauseKind.ANALYSIS
-    if rollout.phase is not Phase.REVERTING and not (rollout.phase is Phase.PAUSED and held):
+    if rollout.turned_at is None and not (rollout.phase is Phase.PAUSED and held):
         return state
     return spend(state, accused(state, rollout))
 
