@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,13 +10,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.api import AGENT, ENVIRONMENT, Running, running
+from tests.memory import QUICK, WATCH, release, workload
 from tests.property.test_alertmanager_decoding import GOOD, hook
 from tidegate.control.alertmanager import decode
 from tidegate.model.access import Role
-from tidegate.model.alerting import ALERTMANAGER, SHIPPED, Alerting, AlertRule, OnAlert, Signal
+from tidegate.model.alerting import ALERTMANAGER, SHIPPED, Alerting, AlertRule, OnAlert, Signal, signal_name
+from tidegate.model.intent import Deploy, Intent
 from tidegate.model.observation import Block
+from tidegate.model.policy import Policy
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState
+from tidegate.model.spec import Rollback
 from tidegate.server.api.signals import Signals
 
 KEY = AgentKey(AGENT, ENVIRONMENT)
@@ -113,9 +118,24 @@ async def test_what_is_no_web_hook_is_refused(tmp_path: Path, body: bytes, statu
 async def test_prometheus_finds_what_listens_and_reads_what_rules_look_at(tmp_path: Path) -> None:
     async with running(tmp_path) as here, here.client(Role.VIEWER) as client:
         assert (await client.get("/v1/http_sd")).json() == []
-        text = (await client.get("/metrics")).text
-        families = {family.name for family in text_string_to_metric_families(text)}
-        assert {"tidegate_alerts", "tidegate_alert_signal"} <= families
+        rule = AlertRule("cpu", "stats", "cpu_share", above=1.0, over_s=600.0)
+        base = workload()
+        made = replace(release("1.0.0", base), agent=AGENT)
+        deploy = Deploy(made, base, QUICK, WATCH, Rollback(), Policy(alerts=Alerting((rule,))))
+        await here.api.books.store.submit(Intent("i", KEY, deploy, "ada", here.api.now()))
+        async with asyncio.timeout(20):
+            while (state := await here.api.books.store.load(KEY)) is None or not state.alerting.rules:
+                await asyncio.sleep(0.02)
+        block = Block(here.api.now(), 1.0, values={signal_name("cpu", "web.staging.r1.1"): {1: 0.25}})
+        await here.api.books.journal.add_blocks(KEY, [block])
+        families = {one.name: one for one in text_string_to_metric_families((await client.get("/metrics")).text)}
+        assert "tidegate_alerts" in families
+        (sample,) = families["tidegate_alert_signal"].samples
+        assert (sample.value, sample.labels) == (
+            0.25,
+            {"agent": AGENT, "environment": ENVIRONMENT, "host": "", "rule": "cpu", "subject": "web.staging.r1.1",
+             "revision": "1"},
+        )  # fmt: skip
 
 
 class Blocks:
