@@ -2,7 +2,7 @@
 # Make sure that a Docker Engine answers, and that the tools which tests and images need are there.
 #
 #   scripts/engine.sh          find an engine; on Debian or Ubuntu, as root, install and start one where none runs
-#   scripts/engine.sh --tests  the same, and what only the tests need: a Prometheus and a registry of Debian's
+#   scripts/engine.sh --tests  the same, and what only the tests need: Debian's Prometheus, Alertmanager and registry
 #   scripts/engine.sh --stop   stop the engine that this script started; any other is left alone
 #
 # Prints the engine's address (for DOCKER_HOST) on stdout. Its state, pid and log: TIDEGATE_ENGINE_STATE, by default
@@ -67,6 +67,7 @@ tools() {  # Debian packages that tests and local images need: package, program
     fi
     if [ "${1:-}" = tests ] && [ -f /etc/debian_version ]; then
         command -v prometheus >/dev/null 2>&1 || missing="$missing prometheus"
+        command -v prometheus-alertmanager >/dev/null 2>&1 || missing="$missing prometheus-alertmanager"
         command -v docker-registry >/dev/null 2>&1 || missing="$missing docker-registry"
     fi
     [ -z "$missing" ] || install_packages $missing

@@ -23,6 +23,7 @@ from tidegate.adapters.platform.memory.world import Behaviour, Deed, World
 from tidegate.controller.loop import Turn
 from tidegate.core.strategies.rolling import limits
 from tidegate.model import intent
+from tidegate.model.alerting import ALERTMANAGER, Alerting, AlertRule, OnAlert
 from tidegate.model.observation import InstanceState
 from tidegate.model.operation import Operation, StartInstance
 from tidegate.model.policy import Gate, OnNew, Policy
@@ -58,6 +59,14 @@ BEHAVIOURS = {
     "no-image": Behaviour(image="manifest unknown"),
     "refused": Behaviour(refused="no space left on device"),
 }
+ALERTS = Alerting(
+    (
+        AlertRule("slow", "gateway", "error_share", above=0.25, over_s=5.0, for_s=1.0, on_alert=OnAlert.PAUSE),
+        AlertRule("Back", ALERTMANAGER, on_alert=OnAlert.ROLLBACK),
+        AlertRule("Hold", ALERTMANAGER, on_alert=OnAlert.PAUSE),
+    ),
+    within_s=30.0,
+)
 END_S = 400.0
 """The longest that a run may take once nobody meddles any more: the deadlines of these specs, one after the other."""
 
@@ -183,6 +192,9 @@ class AnyRollout(RuleBasedStateMachine):
         if former is None or former.rollout is None or rollout is None or former.rollout.id != rollout.id:
             return False
         before = former.rollout
+        if before.phase is not Phase.REVERTING and rollout.fault.startswith("alert "):
+            speaks = [one for one in state.alerts if one.acted and one.on_alert is OnAlert.ROLLBACK]
+            assert any(one.since >= rollout.started_at for one in speaks), rollout.fault
         if before.phase is Phase.REVERTING:
             assert rollout.phase in (Phase.REVERTING, Phase.ROLLED_BACK, Phase.ABORTED, Phase.FAILED)
             assert rollout.weight <= before.weight
@@ -202,7 +214,7 @@ class AnyRollout(RuleBasedStateMachine):
     def deploy(self, kind: str, strategy: Any, hooks: Hooks, on_new: OnNew, gate: Gate | None) -> None:
         self.number += 1
         self.tide.strategy = replace(strategy, progress_deadline_s=PATIENCE_S)
-        self.tide.policy = Policy(gate=gate, on_new=on_new)
+        self.tide.policy = Policy(gate=gate, on_new=on_new, alerts=ALERTS)
         self.run(self.tide.deploy(f"{kind}-{self.number}", hooks=hooks, accept_breaking=True))
         self.run(self.turns(0.3))
 
@@ -229,6 +241,17 @@ class AnyRollout(RuleBasedStateMachine):
     )
     def ask(self, action: intent.Action) -> None:
         self.run(self.tide.ask(action, reason="because"))
+        self.run(self.turns(0.3))
+
+    @rule(
+        name=st.sampled_from(["Back", "Hold", "Unknown"]),
+        firing=st.booleans(),
+        age=st.sampled_from([0.0, 0.0, 1.0, 60.0]),
+        revision=st.sampled_from([None, None, 1, 2, 3]),
+    )
+    def an_alertmanager_tells(self, name: str, firing: bool, age: float, revision: int | None) -> None:
+        told = intent.TellAlert(name, name, firing, self.tide.world.now - age, "because", revision=revision)
+        self.run(self.tide.ask(told))
         self.run(self.turns(0.3))
 
     # What happens.

@@ -20,7 +20,8 @@ AGENTS = "/v1/environments/{environment}/agents/{agent}"
 PLACE = "/v1/environments/{environment}"
 TABLE = {
     READ: (
-        "GET /metrics", "GET /v1/agents", "GET /v1/keys", "GET /v1/transitions", "GET /v1/listening",
+        "GET /v1/alerts", "GET /v1/http_sd", "GET /metrics", "GET /v1/agents",
+        "GET /v1/keys", "GET /v1/transitions", "GET /v1/listening",
         "GET /v1/events", "GET /v1/events/stream", "GET /v1/pause", "GET /v1/intents/{intent}", "GET /v1/jobs/{job}",
         "GET /v1/reporting", "GET /v1/orders", "GET /v1/orders/{order}/runs", f"GET {AGENTS}/records",
         "GET /v1/releases/{agent}", "GET /v1/releases/{agent}/{release}/delivery",
@@ -35,7 +36,7 @@ TABLE = {
     DELIVER: (
         *(f"POST {AGENTS}/{verb}" for verb in ("deploy", "plan", "intents", "events", "undo", "retry", "abort")),
         f"GET {AGENTS}/backups", f"GET {PLACE}/image", f"POST {AGENTS}/deliveries",
-        f"POST {AGENTS}/deliveries/{{number}}/cancel",
+        f"POST {AGENTS}/deliveries/{{number}}/cancel", "POST /v1/alertmanager",
     ),
     STEER: (
         *(f"POST {AGENTS}/{verb}" for verb in (

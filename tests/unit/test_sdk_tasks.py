@@ -46,3 +46,8 @@ def test_a_long_outage_keeps_the_newest_results() -> None:
 @pytest.mark.parametrize(("now", "due"), [(10.0, 15.0), (14.9, 15.0), (15.0, 20.0), (31.0, 35.0)])
 def test_the_schedule_keeps_its_grid(now: float, due: float) -> None:
     assert tasks.next_due(10.0, 5.0, now) == due
+
+
+@pytest.mark.parametrize(("now", "late"), [(11.0, 0.0), (15.0, 0.0), (22.0, 7.0)])
+def test_how_late_the_next_run_is(now: float, late: float) -> None:
+    assert tasks.delay(10.0, 5.0, now) == late

@@ -10,6 +10,7 @@ import typer
 from tidegate.cli import (
     adopt,
     agents,
+    alerts,
     audit,
     backup,
     deliver,
@@ -53,6 +54,7 @@ NOUNS = (
     lock,
     quarantine,
     notices,
+    alerts,
     status,
     explain,
     replay,

@@ -54,12 +54,11 @@ def listing(
 
 async def _waiting(desk: "Desk", endpoint: "Endpoint", since: float) -> int:
     from tidegate.cli.reading import all_events
-    from tidegate.model.event import EventKind
+    from tidegate.core.notices import concerns
 
     position = await desk.books.outbox.position(f"{desk.key}/{endpoint.name}") or 0
     events = await all_events(desk.books.journal, desk.key, position)
-    told = [event for _, event in events if event.kind is EventKind.NOTICE and event.at >= since]
-    return sum(1 for event in told if not endpoint.on or str(event.data.get("end")) in endpoint.on)
+    return sum(1 for _, event in events if concerns(endpoint, event, since))
 
 
 def trial(

@@ -67,8 +67,7 @@ class Controller:
             await _end({keeper, looker, stopped, *hearing, *self._tasks})
             for loop in self._loops.values():
                 if isinstance(loop, AgentLoop):
-                    await loop.sampler.save()
-                    await loop.metering.end()
+                    await loop.close()
             if self._teller is not None:
                 await self._teller.finish(NOTICES_S)
                 silent.set()

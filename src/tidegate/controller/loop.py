@@ -9,16 +9,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from tidegate.controller.alarming import Alarming
 from tidegate.controller.delivery import Pipeline
 from tidegate.controller.executor import Done, Executor
 from tidegate.controller.hearing import Hearing
 from tidegate.controller.lease import Lease
 from tidegate.controller.logwatch import LogWatch
-from tidegate.controller.metering import NOTHING, Metering
+from tidegate.controller.metering import Metering
+from tidegate.controller.meters import Metered
 from tidegate.controller.planning import OnInstances, found_here, plan
 from tidegate.controller.sampler import Sampler
 from tidegate.core import cleanup, monitor
 from tidegate.core.rollout import decide
+from tidegate.model.alerting import named_signal
 from tidegate.model.decision import Decision, Facts
 from tidegate.model.desired import Desired
 from tidegate.model.errors import LeaseLostError, StoreError, TidegateError
@@ -113,6 +116,7 @@ class AgentLoop:
         self.key = key
         self.sampler = Sampler(key, ports.gateway, ports.journal, ports.clock)
         self.metering = Metering(key, ports.sources, ports.clock)
+        self.alarming = Alarming(key, ports.sources, ports.clock)
         self._ports = ports
         self._lease = lease
         self._executor = Executor(ports.platform, ports.gateway, ports.tasks, ports.clock, lease)
@@ -144,7 +148,10 @@ class AgentLoop:
         blocks = self.sampler.fresh()
         past = await self._remembered(state, blocks)
         facts = Facts(self._ports.clock.now(), observed, blocks, intents, self._executor.failures(), past, paused)
-        facts = await self._surroundings(state, replace(facts, resumed=self._state is None))
+        await self.alarming.follow(state, self._ports.journal, facts.now)
+        self.alarming.see(state, observed)
+        facts = replace(facts, resumed=self._state is None, signals=self.alarming.signals(blocks, facts.now))
+        facts = await self._surroundings(state, facts)
         decision = decide(state, facts)
         if not set(decision.desired.images) <= set(self._desired.images):
             # Nobody has looked for this image yet: absent and unknown are two things.
@@ -339,9 +346,8 @@ class AgentLoop:
     def _heard(self, block: Block) -> None:
         """A block was measured: take the next turn now where it can change the decision."""
         rollout = self._state.active if self._state else None
-        silent = (
-            not block.missing and not block.values and not any(traffic.requests for traffic in block.traffic.values())
-        )
+        measured = any(named_signal(name) is None for name in block.values)
+        silent = not block.missing and not measured and not any(one.requests for one in block.traffic.values())
         if rollout is not None and not (silent and rollout.phase is Phase.PAUSED):
             self.nudge()
 
@@ -361,12 +367,21 @@ class AgentLoop:
     @property
     def measures(self) -> bool:
         """Whether there is anything to sample."""
-        return bool(self._desired.routes) or self.metering.active
+        return bool(self._desired.routes) or self.metering.active or self.alarming.active
+
+    def metered(self) -> Metered:
+        """What other sources than the gateway say at this moment, for the rollout and for alerts."""
+        return self.metering.now().plus(self.alarming.now())
+
+    async def close(self) -> None:
+        """Keep what was sampled, and let go of the sources."""
+        await self.sampler.save()
+        await self.metering.end()
+        await self.alarming.end()
 
     async def sample(self) -> None:
         """Take one block of what there is to measure now."""
-        metered = self.metering.now() if self.metering.active else NOTHING
-        self._heard(await self.sampler.sample(metered, routed=bool(self._desired.routes)))
+        self._heard(await self.sampler.sample(self.metered(), routed=bool(self._desired.routes)))
 
     def _pause(self, turn: Turn) -> float:
         """How long to wait at most before looking again."""

@@ -10,6 +10,7 @@ from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from tidegate.core import notices
 from tidegate.model.errors import NoticeError, StoreError, TidegateError
 from tidegate.model.event import Event, EventKind
 from tidegate.model.fleet import FleetState
@@ -149,7 +150,7 @@ class Courier:
         position = await self._books.outbox.position(self._name) or 0
         while batch := await self._books.journal.events(self._key, after=position, limit=BATCH):
             for sequence, event in batch:
-                if self._concerns(event):
+                if notices.concerns(self.endpoint, event, self._since):
                     await self._tell(sequence, await self._witnessed(event))
                     await self._books.outbox.advance(self._name, sequence)
             position = batch[-1][0]
@@ -160,11 +161,6 @@ class Courier:
         if self._books.audit is None:
             return event
         return replace(event, data={**event.data, "audit_head": str(await self._books.audit.head())})
-
-    def _concerns(self, event: Event) -> bool:
-        wanted = self.endpoint.on
-        known = event.kind is EventKind.NOTICE and event.at >= self._since and not event.data.get("drill")
-        return known and (not wanted or str(event.data.get("end")) in wanted)
 
     async def _tell(self, sequence: int, event: Event) -> None:
         """Until it is told, or its deadline is over; at least one attempt, however late we are."""

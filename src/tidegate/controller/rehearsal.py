@@ -19,7 +19,7 @@ async def play(
     end, next_sample = clock.now() + limit_s, clock.now()
     while True:
         if clock.now() >= next_sample:
-            await loop.sampler.sample()
+            await loop.sampler.sample(loop.metered())
             next_sample = clock.now() + PERIOD_S
         turn = await loop.turn()
         if until(turn) or clock.now() >= end:

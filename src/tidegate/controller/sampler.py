@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tidegate.controller.metering import NOTHING, Metered
+from tidegate.controller.meters import NOTHING, Metered
 from tidegate.model.errors import TidegateError
 from tidegate.model.metering import GATEWAY
 from tidegate.model.observation import Block, Traffic

@@ -1,8 +1,10 @@
-"""What turns a rollout back or pauses it, in every phase: hard facts first, then failing verdicts."""
+"""What turns a rollout back or pauses it, in every phase: hard facts first, then alerts, then failing verdicts."""
 
 from tidegate.core import faults, strategies
+from tidegate.core.alerts.accusing import accused, why
 from tidegate.core.moves import Move
 from tidegate.core.view import View, effective_phase
+from tidegate.model.alerting import OnAlert
 from tidegate.model.desired import instance_name
 from tidegate.model.observation import ObservedInstance
 from tidegate.model.rollout import Hold, PauseKind, Phase
@@ -26,6 +28,11 @@ def alarm(view: View) -> Move | None:
     fault = fault or (faults.unready_fault(wanted) if started else "")
     if fault:
         return turn_back(view, fault)
+    told = next(iter(accused(view.state, rollout)), None) if started else None
+    if told is not None and told.on_alert is OnAlert.ROLLBACK:
+        return turn_back(view, why(told))
+    if told is not None and rollout.phase is not Phase.PAUSED:
+        return pause(view, why(told))
     verdict = rollout.verdict
     if verdict is None or verdict.outcome is not Outcome.FAIL or rollout.guard_failed:
         return None

@@ -1,10 +1,14 @@
 """The notice that a team gets at every end, the good one too."""
 
 from tidegate.core import drill
+from tidegate.model.alerting import OnAlert
 from tidegate.model.event import Datum, Event, EventKind
 from tidegate.model.fleet import FleetRollout, FleetState
+from tidegate.model.policy import Channel, Endpoint
 from tidegate.model.rollout import AgentState, Phase, Rollout
 from tidegate.model.verdict import Outcome
+
+PIPELINES = (Channel.GITLAB, Channel.JENKINS)
 
 
 def of(state: AgentState, rollout: Rollout, now: float) -> Event:
@@ -22,6 +26,19 @@ def of(state: AgentState, rollout: Rollout, now: float) -> Event:
         case _:
             text = f"First release failed: {state.key} has nothing to go back to. Why: {fault}"
     return Event(now, state.key, EventKind.NOTICE, text, rollout.candidate.number, data(state, rollout, now))
+
+
+def concerns(endpoint: Endpoint, event: Event, since: float) -> bool:
+    """Whether a receiver is told of it: of ends and alerts since `since` (unix seconds), of those that it wants.
+
+    A pipeline is started by an alert only where the alert's rule asks for it, and only when it begins to fire.
+    """
+    if event.kind not in (EventKind.NOTICE, EventKind.ALERT) or event.at < since or event.data.get("drill"):
+        return False
+    if event.kind is EventKind.ALERT and endpoint.channel in PIPELINES:
+        asks = event.data.get("on_alert") == OnAlert.PIPELINE and event.data.get("end") == "alert_firing"
+        return asks and (not endpoint.on or "alert_firing" in endpoint.on)
+    return not endpoint.on or str(event.data.get("end")) in endpoint.on
 
 
 def data(state: AgentState | FleetState, rollout: Rollout | FleetRollout, now: float) -> dict[str, Datum]:

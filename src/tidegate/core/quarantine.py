@@ -66,6 +66,14 @@ def after(state: AgentState, rollout: Rollout, now: float) -> AgentState:
     return replace(state, quarantine=_with(state.quarantine, rollout, now))
 
 
+def rejected(state: AgentState, rollout: Rollout, because: str, now: float) -> AgentState:
+    """The state after a release was taken back that had been promoted: it is kept out as if it had not been."""
+    blamed = replace(rollout, fault=because)
+    if rollout.rollback.hold:
+        state = replace(state, held=state.held or _held(blamed, now))
+    return replace(state, quarantine=_with(state.quarantine, blamed, now))
+
+
 def after_fleet(state: FleetState, rollout: FleetRollout, hosts: Iterable[AgentState], now: float) -> FleetState:
     """The same for a fleet: it keeps out what one of its hosts rejected, for all of them."""
     candidate = rollout.candidate

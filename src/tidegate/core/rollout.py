@@ -32,6 +32,7 @@ from tidegate.core import (
     unwatched,
 )
 from tidegate.core.alarm import UNPROVEN, alarm
+from tidegate.core.alerts import accusing, stepping, undoing
 from tidegate.core.analysis import history
 from tidegate.core.changes import changed
 from tidegate.core.moves import Move, Note, weight_event
@@ -60,8 +61,12 @@ def decide(state: AgentState, facts: Facts) -> Decision:
     state, back = _reachable_again(state, facts)
     events += back
     state, ended = tasks.take(state, facts)
-    events += ended
+    state, told = stepping.watch(state, facts)
+    state, undone = undoing.undo(state, facts)
+    events += (*ended, *told, *undone)
+    accused = state
     state, moved = _advance(_listen(_watch_readiness(state, facts), facts), facts)
+    state = accusing.mark_acted(accused, state)
     state, watched = monitor.watch(state, facts)
     state, cleaned = cleanup.settle(cleanup.track(state, facts), facts)
     state, healed = healing.heal(state, facts.observation, shape.running(state, facts), facts.now)
@@ -231,6 +236,8 @@ def _wake_at(state: AgentState, facts: Facts) -> float | None:
     times = [] if silent is None else [silent]
     times += [at for leaving in state.retiring for at in (leaving.until, leaving.warm_until) if at > facts.now]
     times += [entry.not_before for entry in state.restarts.values() if entry.not_before > facts.now]
+    looked = stepping.next_look(state)
+    times += [] if looked is None else [max(looked, facts.now)]
     checked = monitor.wake_at(state)
     times += [] if checked is None else [checked]
     rollout = state.active

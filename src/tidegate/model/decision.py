@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tidegate.model.alerting import Signal
 from tidegate.model.desired import Desired
 from tidegate.model.event import Event
 from tidegate.model.intent import Answer, Intent
@@ -24,6 +25,7 @@ class Facts:
     back is verified. `needed_images` are references that other agents need; None when nobody has looked.
     `found` are the revisions that what runs here was made from, told to a state that knows nothing; None when they
     could not be asked for. `resumed` says that a controller takes this state up, from another or from before its end.
+    `signals` are what alert rules look at, by rule and subject; a subject without data has none.
     """
 
     now: float
@@ -37,6 +39,7 @@ class Facts:
     needed_images: frozenset[str] | None = None
     found: tuple[Revision, ...] | None = ()
     resumed: bool = False
+    signals: Mapping[str, Mapping[str, Signal]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ class EventKind(StrEnum):
     OPERATION_FAILED = "operation_failed"
     MONITOR = "monitor"
     GATE = "gate"
+    ALERT = "alert"
     NOTICE = "notice"
 
 

@@ -1,5 +1,6 @@
 """Intents: what a person or a trigger asks for. Any CLI writes them; only the holder of the lease acts on them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tidegate.model.policy import Policy
@@ -165,6 +166,24 @@ class CleanUp:
     """Remove images of ours that nothing needs, though the policy does not do it by itself."""
 
 
+@dataclass(frozen=True)
+class TellAlert:
+    """An alert that was evaluated elsewhere fires, or is over. `starts_at` is unix seconds by the teller's clock.
+
+    `subject` is the instance that it is about (empty: all of the agent), `revision` the one that it names, if any.
+    """
+
+    rule: str
+    fingerprint: str
+    firing: bool
+    starts_at: float
+    summary: str = ""
+    severity: str = ""
+    subject: str = ""
+    revision: int | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
 Action = (
     Deploy
     | DeployFleet
@@ -188,6 +207,7 @@ Action = (
     | CleanUp
     | SetWeight
     | RestoreBackup
+    | TellAlert
 )
 
 

@@ -6,6 +6,7 @@ Durations are seconds. Times of day are minutes since midnight in the window's o
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tidegate.model.alerting import NO_ALERTS, Alerting
 from tidegate.model.workload import SecretRef
 
 
@@ -77,7 +78,8 @@ class Endpoint:
     """One receiver of notices. Secrets are references; `secrets` holds two while keys of a web hook are changed.
 
     `url` is the web hook's, or the pipeline's trigger; `command` is an argument vector. `on` are the ends that are told
-    (empty: all of them). Tried again for at most `deadline_s`.
+    (empty: all of them, alerts too; a pipeline hears only of alerts that ask for one). Tried again for at most
+    `deadline_s`.
     """
 
     name: str
@@ -101,3 +103,4 @@ class Policy:
     freeze: tuple[FreezeWindow, ...] = ()
     on_new: OnNew = OnNew.REFUSE
     notify: tuple[Endpoint, ...] = ()
+    alerts: Alerting = NO_ALERTS

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tidegate.model.alerting import NO_ALERTS, Alert, Alerting
 from tidegate.model.intent import Deploy
 from tidegate.model.monitor import Row
 from tidegate.model.observation import TaskState
@@ -241,6 +242,7 @@ class AgentState:
     `quiet` holds serving instances whose heartbeats stopped, with the time when each was heard last; `drifted` those
     whose code says that it is of another version than it should be, with that version.
     `images` are those that we brought onto the host; `endpoints` are told of every end since `told_since`.
+    `alerts` are those that are pending, fire, or fired a while ago, by the rules of `alerting` or told from elsewhere.
     """
 
     key: AgentKey
@@ -266,6 +268,8 @@ class AgentState:
     cleaning: bool = False
     endpoints: tuple[Endpoint, ...] = ()
     told_since: float = 0.0
+    alerting: Alerting = NO_ALERTS
+    alerts: tuple[Alert, ...] = ()
 
     def draining(self, now: float) -> bool:
         """Whether a revision is on its way out; what is kept warm is not."""

@@ -153,6 +153,8 @@ class Agent:
         due = time.monotonic() + scheduled.every_s
         while not self.stopping.wait(max(0.0, due - time.monotonic())):
             self._beats.results.add(tasks.run(scheduled.name, scheduled.work))
+            late = tasks.delay(due, scheduled.every_s, time.monotonic())
+            self._beats.delays.set(late, task=scheduled.name)
             due = tasks.next_due(due, scheduled.every_s, time.monotonic())
 
     def _run(self, task_id: str, work: tasks.Work, arguments: dict[str, Any]) -> None:

@@ -126,7 +126,9 @@ class AsyncAgent:
         due = time.monotonic() + every_s
         while not self.stopping.is_set():
             await asyncio.sleep(max(0.0, due - time.monotonic()))
-            await self._report(getattr(work, "__name__", repr(work)), work, {})
+            name = getattr(work, "__name__", repr(work))
+            await self._report(name, work, {})
+            self._beats.delays.set(tasks.delay(due, every_s, time.monotonic()), task=name)
             due = tasks.next_due(due, every_s, time.monotonic())
 
     async def _report(self, task_id: str, work: Coroutine, arguments: dict[str, Any]) -> None:

@@ -41,6 +41,7 @@ class Beats:
         self.identity = identity
         self.interval_s = min(max(interval_s, SHORTEST_S), LONGEST_S)
         self.metrics = Metrics()
+        self.delays = self.metrics.gauge("agent_task_delay_seconds", "seconds that a scheduled task is late")
         self.results = tasks.Results()
         self.works: dict[str, tasks.Work] = {}
         self._front = front

@@ -85,6 +85,11 @@ def run(task_id: str, work: Work, arguments: Mapping[str, Any] | None = None) ->
     return TaskResult(task_id, True, "" if returned is None else str(returned)[:MOST_DETAIL], started, time.time())
 
 
+def delay(due: float, every_s: float, now: float) -> float:
+    """Seconds that the next run is late already, at `now`: 0 while a schedule is kept."""
+    return max(0.0, now - due - every_s)
+
+
 def next_due(due: float, every_s: float, now: float) -> float:
     """The next moment of the schedule after `now`, on its own grid: what was missed while busy is skipped."""
     return due + every_s * (int((now - due) // every_s) + 1)

@@ -5,6 +5,7 @@ from typing import Any
 
 from tidegate.model.spec import Build, Source
 from tidegate.model.workload import SecretRef
+from tidegate.spec.alerts import ALERTS
 from tidegate.spec.context import Context
 from tidegate.spec.health import PROBES
 from tidegate.spec.hooks import HOOKS
@@ -122,6 +123,7 @@ ENVIRONMENT = Object(
         Key("gate", GATE, "A person's yes before any rollout here.", "none"),
         Key("freeze", FREEZE, "Replaces the freeze windows at the top.", "those at the top"),
         Key("notify", NOTIFY, "Replaces the receivers at the top.", "those at the top"),
+        Key("alerts", ALERTS, "Replaces the alerts at the top.", "those at the top"),
         Key("on_new", ON_NEW, "Replaces on_new at the top.", "that at the top"),
         Key("drill", flag(), "tidegate drill may rehearse the way back here.", "false"),
     ),
@@ -155,6 +157,7 @@ TOP = Object(
         Key("hooks", HOOKS, "Work before and after a rollout.", "none"),
         Key("analysis", ANALYSIS, "What is watched.", "more than 2 % errors, where there are routes"),
         Key("rollback", ROLLBACK, "Limits of the hard facts.", "see below"),
+        Key("alerts", ALERTS, "Alerts about what runs, and what they do to a rollout.", "none"),
         Key("freeze", FREEZE, "Times in which no rollout begins and no weight rises.", "none"),
         Key("notify", NOTIFY, "Who is told of every end.", "nobody"),
         Key(

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 from tidegate.model.monitor import MONITOR, Check, Item, Stage
 from tidegate.model.policy import Channel, Endpoint, FreezeWindow, Gate, OnExpired, OnNew, Policy, Repeat
 from tidegate.model.workload import SecretRef
+from tidegate.spec.alerts import alerting_of
 from tidegate.spec.context import Context
 from tidegate.spec.kinds import WORDS, choice, duration, flag, free, text
 from tidegate.spec.scalars import duration_text
@@ -15,7 +16,10 @@ from tidegate.spec.secret import SECRET
 from tidegate.spec.shapes import INVALID, Either, Key, ListOf, Object, Record, own
 
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-ENDS = ("promoted", "rolled_back", "aborted", "failed", "unverified", "drill_passed", "drill_failed")
+ENDS = (
+    *("promoted", "rolled_back", "aborted", "failed", "unverified", "drill_passed", "drill_failed"),
+    *("alert_firing", "alert_resolved"),
+)
 _NAME = text("a name", r"[A-Za-z0-9][A-Za-z0-9_.\-]{0,62}", example="weekend")
 _TIME = r"([01]?\d|2[0-3]):([0-5]\d)|(24):(00)"
 _URL = text("an address", r"https?://[^\s]+", example="https://hooks.example.org/tidegate")
@@ -193,7 +197,7 @@ _JENKINS = Object(
 )
 _ENDPOINT = Object(
     "receiver",
-    "Somebody who is told of every end, the good ones too: at least once, tried again until the deadline.",
+    "Somebody who is told of every end, the good ones too, and of alerts: at least once, again until the deadline.",
     own(
         Key("name", _NAME, "How messages call it; each its own.", "the channel"),
         Key("webhook", _ADDRESS, "CloudEvents with CDEvents, signed by Standard Webhooks when there are secrets."),
@@ -202,7 +206,9 @@ _ENDPOINT = Object(
         Key("gitlab", _GITLAB, "Start a pipeline of GitLab."),
         Key("jenkins", _JENKINS, "Start a job of Jenkins."),
         Key("secrets", ListOf(SECRET), "Keys that sign a web hook; two while keys are changed.", "none"),
-        Key("on", ListOf(choice(*ENDS)), "Which ends are told.", "all"),
+        Key(
+            "on", ListOf(choice(*ENDS)), "Which ends are told.", "all; a pipeline hears only of alerts that ask for one"
+        ),
         Key("timeout", duration(0.1), "Time for one attempt.", "10s"),
         Key("deadline", duration(), "How long it is tried again.", "24h"),
     ),
@@ -261,4 +267,5 @@ def policy_of(record: Record, settings: Any, context: Context) -> Policy:
         freeze=tuple(settings.get("freeze", record.get("freeze", ()))),
         on_new=OnNew(settings.get("on_new", record.get("on_new", OnNew.REFUSE))),
         notify=tuple(endpoints),
+        alerts=alerting_of(record, settings, context),
     )

@@ -16,6 +16,7 @@ KIND_TONES = {
     EventKind.PHASE: "blue",
     EventKind.OPERATION: "dim",
     EventKind.NOTICE: "bold",
+    EventKind.ALERT: "bold",
 }
 NAMES = {EventKind.OPERATION_FAILED: "failed"}
 

@@ -23,6 +23,7 @@ TOLD = frozenset(
         EventKind.UNREACHABLE,
         EventKind.OPERATION_FAILED,
         EventKind.NOTICE,
+        EventKind.ALERT,
     }
 )
 LAST_OPERATIONS = 5

@@ -42,6 +42,8 @@ def type_of(event: Event) -> str:
             word = "service.rolledback"
         case "promoted":
             word = "service.upgraded" if event.data.get("former") else "service.deployed"
+        case "alert_resolved":
+            word = "incident.resolved"
         case "rolled_back" | "aborted":
             word = "service.rolledback"
         case _:

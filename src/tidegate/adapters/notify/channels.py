@@ -10,7 +10,7 @@ from tidegate.adapters.notify import cdevents, signing
 from tidegate.model.event import Event
 from tidegate.model.policy import Endpoint
 
-TOLD = ("end", "version", "former", "image", "commit", "took_s", "audit_head")
+TOLD = ("end", "version", "former", "image", "commit", "took_s", "audit_head", "alert", "subject", "severity")
 FORM = "application/x-www-form-urlencoded"
 
 

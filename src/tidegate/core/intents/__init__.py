@@ -6,6 +6,8 @@ One module a noun; nothing here touches anything.
 from dataclasses import replace
 
 from tidegate.core import admission, approval, recovery
+from tidegate.core.alerts.stepping import told
+from tidegate.core.alerts.told import tell
 from tidegate.core.intents import deploying, keeping, steering
 from tidegate.core.refusal import RefusedError
 from tidegate.model.decision import Facts
@@ -33,6 +35,7 @@ from tidegate.model.intent import (
     Scale,
     SetWeight,
     TakeLock,
+    TellAlert,
     Undo,
     Unlock,
 )
@@ -43,6 +46,7 @@ def apply(state: AgentState, facts: Facts) -> tuple[AgentState, tuple[Answer, ..
     """Apply every open intent in order. Each gets an answer; none is lost and none is applied twice."""
     answers, events = [], []
     for intent in facts.intents:
+        alerts = state.alerts
         try:
             state, because = _apply(state, intent, facts)
             kind, accepted = EventKind.INTENT, True
@@ -52,6 +56,7 @@ def apply(state: AgentState, facts: Facts) -> tuple[AgentState, tuple[Answer, ..
         answers.append(Answer(intent.id, accepted, because, number))
         data = {"by": intent.by, "action": type(intent.action).__name__.lower(), "reason": intent.reason}
         events.append(Event(facts.now, state.key, kind, because, number, data))
+        events += told(state, alerts, facts.now)
     state, begun = deploying.next_in_line(state, facts.now)
     return state, tuple(answers), (*events, *begun)
 
@@ -101,5 +106,7 @@ def _apply(state: AgentState, intent: Intent, facts: Facts) -> tuple[AgentState,
             return keeping.lift(state, intent, revision)
         case Acknowledge():
             return keeping.acknowledge(state, intent)
+        case TellAlert():
+            return tell(state, intent.action, facts.now)
         case CleanUp():
             return replace(state, cleaning=True), "images of ours that nothing needs are removed"

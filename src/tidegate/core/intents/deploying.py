@@ -5,6 +5,7 @@ from dataclasses import replace
 from tidegate.core import admission, baseline, published, way_back
 from tidegate.core.admission import Way
 from tidegate.core.breaking import breaks, major_step
+from tidegate.core.changes import changed
 from tidegate.core.intents import steering
 from tidegate.core.intents.keeping import nothing_under_way
 from tidegate.core.refusal import RefusedError
@@ -99,6 +100,7 @@ def _start(state: AgentState, intent: Intent, action: Deploy, now: float) -> tup
     state = way_back.taken_over(state, way) if way else state
     if action.policy.notify != state.endpoints:
         state = replace(state, endpoints=action.policy.notify, told_since=now)
+    state = changed(state, alerting=action.policy.alerts)
     replicas = state.replicas if stable else action.workload.replicas
     if stable and action.workload.replicas != stable.workload.replicas:
         rollout = replace(rollout, replicas=max(action.workload.replicas, 1), replicas_before=replicas)

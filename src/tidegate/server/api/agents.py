@@ -7,10 +7,10 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from tidegate.controller.rosters import read_rosters
+from tidegate.core.notices import concerns
 from tidegate.core.transitions import TRANSITIONS
 from tidegate.model import codec
 from tidegate.model.errors import NotFoundError, UnreachableError
-from tidegate.model.event import EventKind
 from tidegate.model.observation import Observation
 from tidegate.model.release import AgentKey
 from tidegate.model.rollout import AgentState, Phase
@@ -113,8 +113,7 @@ async def notices(api: Application, caller: Reader, key: Key) -> list[dict[str, 
     rows = []
     for one in known.endpoints:
         position = await api.books.outbox.position(f"{key}/{one.name}") or 0
-        told = [e for n, e in log if n > position and e.kind is EventKind.NOTICE and e.at >= known.told_since]
-        waiting = sum(1 for e in told if not one.on or str(e.data.get("end")) in one.on)
+        waiting = sum(1 for n, event in log if n > position and concerns(one, event, known.told_since))
         rows.append({"name": one.name, "channel": one.channel.value, "position": position, "waiting": waiting})
     return rows
 

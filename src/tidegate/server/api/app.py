@@ -6,6 +6,7 @@ from starlette.types import ASGIApp
 
 from tidegate.server.api import (
     agents,
+    alerts,
     audit,
     deliveries,
     failures,
@@ -28,7 +29,7 @@ ABOUT = """Closed-loop delivery of containerised agents.
 Every error is problem+json (RFC 9457). Every answer has an X-Request-Id. What takes long answers 202 with a Location.
 """
 
-DAILY = (health, agents, verbs, deliveries, releases, intents, journal, orders, hosts, jobs, switches)
+DAILY = (health, agents, alerts, verbs, deliveries, releases, intents, journal, orders, hosts, jobs, switches)
 RESOURCES: tuple[APIRouter, ...] = tuple(one.router for one in (*DAILY, tokens, audit))
 """Add a resource here; its routes declare the right that they need (parts.py)."""
 

@@ -101,7 +101,7 @@ async def _submit(api: Api, intent: Intent, state: AgentState | None) -> Intent:
     """Write it, unless the same key brought the same one before."""
     found = await api.books.store.find_intent(intent.id)
     if found is None:
-        _decidable(intent, state or AgentState(intent.key))
+        decidable(intent, state or AgentState(intent.key))
         try:
             await api.books.store.submit(intent)
         except ConflictError:
@@ -111,7 +111,7 @@ async def _submit(api: Api, intent: Intent, state: AgentState | None) -> Intent:
     return found or intent
 
 
-def _decidable(intent: Intent, state: AgentState) -> None:
+def decidable(intent: Intent, state: AgentState) -> None:
     """One dry decision. Raises UsageError for what nobody could ever decide on: it must not reach the loop."""
     if isinstance(intent.action, DeployFleet):
         return

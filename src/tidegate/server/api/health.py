@@ -2,13 +2,14 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
 
 from tidegate.model.errors import StoreError
-from tidegate.model.rollout import Phase
+from tidegate.model.rollout import AgentState, Phase
 from tidegate.server.api.parts import Api, Application, Reader
 from tidegate.server.problems import problem
 
@@ -62,6 +63,26 @@ async def _of_state(api: Api) -> CollectorRegistry:
     for state in known:
         if state.active is not None:
             weight.labels(state.key.agent, state.key.environment, state.key.host).set(state.active.weight)
+    await _alerts(api, known, registry)
     head = await api.books.audit.head()
     Gauge("tidegate_audit_entries", "Entries of the audit log.", registry=registry).set(head.sequence)
     return registry
+
+
+async def _alerts(api: Api, states: Sequence[AgentState], registry: CollectorRegistry) -> None:
+    """Alerts by phase, and what their rules look at."""
+    found = Gauge(
+        "tidegate_alerts", "Alerts by phase.", ["agent", "environment", "alert", "severity", "phase"], registry=registry
+    )
+    signals = Gauge(
+        "tidegate_alert_signal", "What an alert rule looks at.",
+        ["agent", "environment", "host", "rule", "subject", "revision"], registry=registry,
+    )  # fmt: skip
+    now = api.now()
+    for state in states:
+        whose = state.key.agent, state.key.environment
+        for alert in state.alerts:
+            found.labels(*whose, alert.rule, alert.severity.value, alert.phase.value).inc()
+        for rule, by_subject in (await api.signals.of(state, api.books.journal, now)).items():
+            for subject, signal in by_subject.items():
+                signals.labels(*whose, state.key.host, rule, subject, str(signal.revision)).set(signal.value)

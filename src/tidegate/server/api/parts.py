@@ -14,6 +14,7 @@ from tidegate.model.errors import AccessError
 from tidegate.model.release import AgentKey
 from tidegate.model.spec import Environment, Spec
 from tidegate.server.api.measures import Measures
+from tidegate.server.api.signals import Signals
 
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,99}$"
 MOST_NUMBER = 2**31 - 1
@@ -34,6 +35,7 @@ class Api:
     spec: Spec | None = None
     deciding: Callable[[], bool] = lambda: False
     measures: Measures = field(default_factory=Measures)
+    signals: Signals = field(default_factory=Signals)
 
     def now(self) -> float:
         """Unix seconds."""
