@@ -169,7 +169,9 @@ def worse(sequential: Sequential, kept: Kept) -> float:
 
 def totals(kept: Kept) -> tuple[float, float, float, float]:
     """Requests of canary and stable, errors of canary and stable."""
-    _, n_canary, n_stable, k_canary, k_stable = (float(value) for value in _revived(GuardPolicy(), kept).totals)
+    rules = GuardPolicy()
+    state = _revived(rules, guard.opening(rules), kept)
+    _, n_canary, n_stable, k_canary, k_stable = (float(value) for value in state.totals)
     return n_canary, n_stable, k_canary, k_stable
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import fields, is_dataclass
-from functools import cache
 from typing import Any, TypeVar, get_type_hints
 
 import numpy as np
@@ -58,12 +57,18 @@ def revive(fresh: State, plain: Any) -> State:
     return state if _alike(fresh, state) else fresh
 
 
-@cache
-def _parts(kind: type) -> tuple[tuple[str, Any], ...]:
+_PARTS: dict[Any, tuple[tuple[str, Any], ...]] = {}
+
+
+def _parts(kind: type[Any]) -> tuple[tuple[str, Any], ...]:
     """The fields of a state, each with its class where it is a state too; looked up once: it takes longest of all."""
-    hints = get_type_hints(kind)
-    classes = ((item.name, hints[item.name]) for item in fields(kind))
-    return tuple((name, hint if isinstance(hint, type) and is_dataclass(hint) else None) for name, hint in classes)
+    known = _PARTS.get(kind)
+    if known is None:
+        hints = get_type_hints(kind)
+        classes = ((item.name, hints[item.name]) for item in fields(kind))
+        known = tuple((name, hint if isinstance(hint, type) and is_dataclass(hint) else None) for name, hint in classes)
+        _PARTS[kind] = known
+    return known
 
 
 def _alike(fresh: Any, state: Any) -> bool:

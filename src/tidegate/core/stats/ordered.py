@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tidegate.core.stats.arrays import Array
 
@@ -97,7 +98,7 @@ def _worse(ways: tuple[Slower, ...], beyond: Array) -> Array:
     odds, odds_less_1, share, number, start = _columns(ways, beyond.ndim)
     base = odds * beyond
     base /= 1.0 + odds_less_1 * beyond
-    within = base / base[number, start][:, None]
+    within: Array = base / base[number, start][:, None]
     np.minimum(1.0, within, out=within)
     within -= base
     within *= share
@@ -106,10 +107,11 @@ def _worse(ways: tuple[Slower, ...], beyond: Array) -> Array:
 
 
 @cache
-def _columns(ways: tuple[Slower, ...], dimensions: int) -> tuple[Array, Array, Array, Array, Array]:
+def _columns(ways: tuple[Slower, ...], dimensions: int) -> tuple[Array, Array, Array, NDArray[np.int_], Array]:
     """Odds, odds - 1, share, number and `beyond` of each way; the first three as columns beside so many dimensions."""
-    odds, share = (
-        np.array([getattr(way, name) for way in ways]).reshape((len(ways), *[1] * dimensions))
-        for name in ("odds", "share")
-    )
-    return odds, odds - 1.0, share, np.arange(len(ways)), np.array([way.beyond for way in ways])
+    shape = (len(ways), *[1] * dimensions)
+    odds: Array = np.array([way.odds for way in ways]).reshape(shape)
+    share: Array = np.array([way.share for way in ways]).reshape(shape)
+    number = np.arange(len(ways))
+    beyond: Array = np.array([way.beyond for way in ways])
+    return odds, odds - 1.0, share, number, beyond
