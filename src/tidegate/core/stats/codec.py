@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar, get_type_hints
@@ -11,6 +12,16 @@ import numpy as np
 from tidegate.core.stats.arrays import as_array
 
 State = TypeVar("State")
+
+
+def _read(kind: Any) -> tuple[tuple[str, Any], ...]:
+    hints = get_type_hints(kind)
+    classes = ((item.name, hints[item.name]) for item in fields(kind))
+    return tuple((name, hint if isinstance(hint, type) and is_dataclass(hint) else None) for name, hint in classes)
+
+
+_parts: Callable[[Any], tuple[tuple[str, Any], ...]] = cache(_read)
+"""The fields of a class, each with its own class where it is a state too; looked up once: it takes longest of all."""
 
 
 class Plain(dict[str, Any]):
@@ -56,14 +67,6 @@ def revive(fresh: State, plain: Any) -> State:
     except (TypeError, ValueError):
         return fresh
     return state if _alike(fresh, state) else fresh
-
-
-@cache
-def _parts(kind: type) -> tuple[tuple[str, Any], ...]:
-    """The fields of a state, each with its class where it is a state too; looked up once: it takes longest of all."""
-    hints = get_type_hints(kind)
-    classes = ((item.name, hints[item.name]) for item in fields(kind))
-    return tuple((name, hint if isinstance(hint, type) and is_dataclass(hint) else None) for name, hint in classes)
 
 
 def _alike(fresh: Any, state: Any) -> bool:

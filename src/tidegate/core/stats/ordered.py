@@ -16,10 +16,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import TypeAlias
 
 import numpy as np
+import numpy.typing as npt
 
 from tidegate.core.stats.arrays import Array
+
+Numbers: TypeAlias = npt.NDArray[np.intp]
 
 LEAST_CELL = 1e-12
 MOST_STAKE = 0.98
@@ -102,14 +106,14 @@ def _worse(ways: tuple[Slower, ...], beyond: Array) -> Array:
     within -= base
     within *= share
     within += base
-    return within
+    return np.asarray(within)
 
 
 @cache
-def _columns(ways: tuple[Slower, ...], dimensions: int) -> tuple[Array, Array, Array, Array, Array]:
+def _columns(ways: tuple[Slower, ...], dimensions: int) -> tuple[Array, Array, Array, Numbers, Numbers]:
     """Odds, odds - 1, share, number and `beyond` of each way; the first three as columns beside so many dimensions."""
-    odds, share = (
-        np.array([getattr(way, name) for way in ways]).reshape((len(ways), *[1] * dimensions))
-        for name in ("odds", "share")
-    )
-    return odds, odds - 1.0, share, np.arange(len(ways)), np.array([way.beyond for way in ways])
+    column = (len(ways), *[1] * dimensions)
+    odds = np.array([way.odds for way in ways], np.float64).reshape(column)
+    share = np.array([way.share for way in ways], np.float64).reshape(column)
+    number, start = np.arange(len(ways), dtype=np.intp), np.array([way.beyond for way in ways], np.intp)
+    return odds, odds - 1.0, share, number, start
