@@ -13,12 +13,12 @@ MINUTES = float(os.environ.get("TIDEGATE_SOAK_MINUTES", "30"))
 BEGAN = time.monotonic()
 
 SHARES = {
-    "crash points, bad": 0.20,
-    "crash points, healthy": 0.34,
-    "crash points, memory": 0.15,
+    "crash points, bad": 0.13,
+    "crash points, healthy": 0.24,
+    "crash points, memory": 0.12,
     "random kills, a strategy": 0.04,
     "random kills, waves": 0.04,
-    "evidence": 0.05,
+    "evidence": 0.25,
     "healthy releases": 0.04,
     "gateways": 0.02,
 }
