@@ -16,10 +16,10 @@ SHARES = {
     "crash points, bad": 0.12,
     "crash points, healthy": 0.20,
     "crash points, memory": 0.05,
-    "random kills, a strategy": 0.06,
+    "random kills, a strategy": 0.05,
     "random kills, waves": 0.06,
-    "evidence": 0.09,
-    "healthy releases": 0.07,
+    "evidence": 0.20,
+    "healthy releases": 0.05,
     "gateways": 0.03,
 }
 """Of the whole time; random kills are played with four strategies. What is left is for what takes its own time."""

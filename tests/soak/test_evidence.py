@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e.evidence import FAULTS, deployed, watched
-from tests.e2e.host import Host
+from tests.e2e.host import Host, until
 from tests.engine import Engine
 from tests.soak.conftest import MINUTES, Budget
 
 pytestmark = [pytest.mark.engine]
 RELEASES = 20
-LEAST = 3
+LEAST = RELEASES if MINUTES >= 30 else 3
+"""A soak of the default length plays all of them, however slow the machine is."""
 DIED: list[tuple[float, float]] = []
 """When a candidate that dies by itself was there (unix seconds)."""
 
@@ -35,6 +36,18 @@ def test_twenty_healthy_releases_in_a_row_by_the_policy_of_the_faults(host: Host
         ended = deployed(host, f"1.1.{done}")
         assert ended.code == 0, f"healthy release {done} of {RELEASES}: {ended}"
     print(f"{done} healthy releases, none taken back")
+
+
+def test_a_fresh_baseline_is_what_a_fault_is_measured_by(host: Host) -> None:
+    """As many instances of stable's release as of the candidate's, started with them, and gone with them."""
+    before = host.instances()
+    ended = deployed(host, "3.0.0", ANALYSE="4m", BASELINE="true", ERRORS="0.05")
+    assert ended.code == 3, ended
+    told = host.explained()
+    assert FAULTS["errors x5"].told_by(told["reasons"][0]), told["reasons"]
+    texts = [one["text"] for one in told["tree"]["below"]]
+    assert any(text.startswith("compared with a fresh baseline of ") for text in texts), texts
+    until(lambda: host.instances() == before, 60)
 
 
 @pytest.mark.parametrize("fault", FAULTS)
