@@ -141,6 +141,20 @@ async def test_after_promotion_it_is_undone_within_the_time_and_kept_out(tmp_pat
     assert turn.decision.state.stable == state.stable
 
 
+@pytest.mark.parametrize("on_alert", [OnAlert.ROLLBACK, OnAlert.PAUSE])
+async def test_a_second_alert_does_not_stand_in_the_way_back(tmp_path: Path, on_alert: OnAlert) -> None:
+    other = replace(TOLD, name="Other", on_alert=on_alert)
+    tide = await begin(tmp_path, TOLD, other)
+    await tide.deployed("1.1.0")
+    await tide.ask(burning(tide))
+    turn = await tide.play(in_phase(Phase.PREPARING, Phase.STARTING, Phase.PROGRESSING, Phase.PROMOTING))
+    assert turn.decision.state.active is not None
+    await tide.ask(burning(tide, "Other"))
+    state = (await tide.play()).decision.state
+    assert state.stable is not None
+    assert (phase_of(state), state.stable.undo_of) == (Phase.PROMOTED, 1)
+
+
 async def test_too_long_after_promotion_it_is_only_told(tmp_path: Path) -> None:
     tide = await begin(tmp_path, TOLD)
     await tide.deployed("1.1.0")

@@ -5,6 +5,7 @@ import pytest
 from tidegate.model.alerting import ALERTMANAGER, NO_ALERTS, SHIPPED, Alerting, AlertRule, Fold, OnAlert, Severity
 from tidegate.model.errors import SpecError
 from tidegate.spec import parse_spec
+from tidegate.spec.loader import parse
 
 
 def alerting(text: str, environment: str = "default") -> Alerting:
@@ -103,6 +104,15 @@ def test_an_environment_has_its_own_in_place_of_those_at_the_top() -> None:
 )
 def test_what_is_wrong_is_said(rule: str, said: str) -> None:
     assert said in problem(rule)
+
+
+def test_a_pipeline_that_nobody_starts_is_warned_of() -> None:
+    text = "agent: web\nworkload: {image: 'web:1'}\nalerts: {rules: [{name: restarts, on_alert: pipeline}]}\n"
+    assert [one.message for one in parse(text, "tidegate.yaml", {}).warnings] == [
+        "an alert starts a pipeline, and notify names none"
+    ]
+    started = text + "notify: [{gitlab: {url: 'https://git.example.org/x', token: {environment: TOKEN}}}]\n"
+    assert parse(started, "tidegate.yaml", {}).warnings == ()
 
 
 def test_a_prometheus_evaluates_its_own_rules() -> None:

@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from tidegate.model.alerting import OnAlert
 from tidegate.model.monitor import MONITOR, Check, Item, Stage
 from tidegate.model.policy import Channel, Endpoint, FreezeWindow, Gate, OnExpired, OnNew, Policy, Repeat
 from tidegate.model.workload import SecretRef
@@ -262,10 +263,14 @@ def policy_of(record: Record, settings: Any, context: Context) -> Policy:
     names = [endpoint.name for endpoint in endpoints]
     for name in sorted({name for name in names if names.count(name) > 1}):
         context.error(record.at("notify"), f"two receivers are called {name}", "give each its own name")
+    alerts = alerting_of(record, settings, context)
+    started = any(endpoint.channel in (Channel.GITLAB, Channel.JENKINS) for endpoint in endpoints)
+    if any(rule.on_alert is OnAlert.PIPELINE for rule in alerts.rules) and not started:
+        context.warn(record.at("alerts"), "an alert starts a pipeline, and notify names none", "add gitlab or jenkins")
     return Policy(
         gate=settings.get("gate"),
         freeze=tuple(settings.get("freeze", record.get("freeze", ()))),
         on_new=OnNew(settings.get("on_new", record.get("on_new", OnNew.REFUSE))),
         notify=tuple(endpoints),
-        alerts=alerting_of(record, settings, context),
+        alerts=alerts,
     )

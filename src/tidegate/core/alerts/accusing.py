@@ -19,7 +19,12 @@ FLAPS = 3
 
 
 def accused(state: AgentState, rollout: Rollout) -> tuple[Alert, ...]:
-    """The alerts that speak against the rollout's release and have not acted yet; those that take it back first."""
+    """The alerts that speak against the rollout's release and have not acted yet; those that take it back first.
+
+    None against what goes back itself: trouble in mid-undo is that of the release that it takes back.
+    """
+    if rollout.fast or rollout.candidate.undo_of is not None:
+        return ()
     found = [alert for alert in state.alerts if not alert.acted and _accuses(state, rollout, alert)]
     return tuple(sorted(found, key=lambda one: one.on_alert is not OnAlert.ROLLBACK))
 

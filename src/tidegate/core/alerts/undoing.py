@@ -22,7 +22,7 @@ def undo(state: AgentState, facts: Facts) -> tuple[AgentState, tuple[Event, ...]
     if rollout is None or rollout.phase is not Phase.PROMOTED or rollout.ended_at is None or state.key.host:
         return state, ()
     candidate = rollout.candidate
-    if rollout.fast or candidate.undo_of is not None or state.stable is None or state.stable != candidate:
+    if state.stable is None or state.stable.number != candidate.number:
         return state, ()
     until = rollout.ended_at + state.alerting.within_s
     found = [a for a in accused(state, rollout) if a.on_alert is OnAlert.ROLLBACK and (a.fired_at or 0.0) <= until]
