@@ -2,7 +2,8 @@
 
 Both controllers watch one agent of two instances behind the gateway, asked /ready once a second, without requests: the
 temporary one stays with `deploy --wait` at a step that waits for a person, with the default analysis loaded; `serve`
-after the rollout. Heartbeats are listened for, as by default.
+after the rollout. Heartbeats are listened for, as by default. What answers them and what weighs evidence (numpy) are
+loaded with the first heartbeat and the first request: the temporary one is looked at once more after some requests.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import time
 from pathlib import Path
 
 from bench.rows import Row, median
-from tests.e2e.host import PROGRAM, ROOT, Host, Running, until
+from tests.e2e.host import LISTEN, PROGRAM, ROOT, Host, Running, until
 from tests.engine import Engine
 
 WATCH_S = float(os.environ.get("TIDEGATE_BENCH_IDLE_S", "20"))
@@ -94,6 +95,11 @@ def measure() -> list[Row]:
         try:
             until(lambda: host.phase() == "paused")
             rows += _watched(running, "temporary controller, idle")
+            with host.load(LISTEN, rate=50):
+                time.sleep(SETTLE_S)
+            _, resident = _taken(running.process.pid)
+            about = "no goal: with numpy, which its first request loads"
+            rows.append(Row("temporary controller, after requests, resident", round(resident, 1), "MB", about))
         finally:
             running.stop()
         with host.serving() as serving:
