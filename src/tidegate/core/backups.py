@@ -32,7 +32,7 @@ written_since() {  # FILE FOLDER: how much of the folder is younger than the fil
 _MEASURE = r"""
 mkdir -p "$HOME_OF"
 ls -1 "$HOME_OF" | sort -r | { n=0; while read -r one; do
-  case $one in *.part) rm -rf "$HOME_OF/$one"; continue;; esac
+  case $one in *.part) rm -rf "$HOME_OF/$one"; continue;; "$PROTECT") continue;; esac
   n=$((n + 1)); [ "$n" -le "$KEEP" ] || { rm -rf "$HOME_OF/$one"; echo "earlier backup $one removed"; }
 done; }
 need=0
@@ -141,6 +141,7 @@ def _work(what: str, key: AgentKey, rollout: Rollout, script: str, volumes: Sequ
             "ID": identity,
             "VOLUMES": " ".join(volumes),
             "KEEP": str(strategy.keep),
+            "PROTECT": rollout.restoring.backup if rollout.restoring else "",  # retention waits for what is asked for
         },
         mounts=(
             Mount(MountKind.VOLUME, "/backups", STORE),

@@ -22,7 +22,7 @@ RISING = frozenset({Phase.PREPARING, Phase.STARTING, Phase.PROGRESSING, Phase.PR
 def guard(view: View) -> Move | None:
     """Pause a rollout that may not go on now; looked at before the phase's own move."""
     rollout = view.rollout
-    if rollout.phase not in RISING or rollout.weight == 100 or rollout.candidate.undo_of is not None:
+    if rollout.phase not in RISING or rollout.weight == 100 or rollout.returning:
         return None
     if not strategies.may_wait(view):
         return None

@@ -130,7 +130,7 @@ def _tell(row: Row, rollout: Rollout, state: AgentState, now: float) -> list[Eve
     number, text = rollout.candidate.number, title(row.check)
     data = {"check": row.check.stage.value, "item": row.check.item.value, "grade": row.grade.value}
     events = [Event(now, state.key, EventKind.MONITOR, f"{text}: {row.grade}: {row.because}", number, data)]
-    if row.grade is Grade.FAIL and rollout.phase in (Phase.ROLLED_BACK, Phase.ABORTED):
+    if row.grade is Grade.FAIL and rollout.phase in (Phase.REVERTING, Phase.ROLLED_BACK, Phase.ABORTED):
         why = f"Way back not verified: {state.key}: {text}: {row.because}. A rollback is not rolled back: look at it."
         events.append(
             Event(now, state.key, EventKind.NOTICE, why, number, {"end": "unverified", "rollout": rollout.id})

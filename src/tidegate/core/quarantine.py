@@ -57,8 +57,8 @@ def after(state: AgentState, rollout: Rollout, now: float) -> AgentState:
     entry = find(state, candidate.release.image, candidate.workload)
     if rollout.phase is Phase.PROMOTED:
         return replace(state, quarantine=tuple(one for one in state.quarantine if one is not entry))
-    if rollout.phase not in (Phase.ROLLED_BACK, Phase.FAILED):
-        return state
+    if rollout.phase not in (Phase.ROLLED_BACK, Phase.FAILED) or rollout.restoring is not None:
+        return state  # a restore is of what serves already: no release is to blame
     if rollout.rollback.hold:
         state = replace(state, held=state.held or _held(rollout, now))
     if rollout.turned_at in NEVER_RAN or candidate.undo_of is not None:

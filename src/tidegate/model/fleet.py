@@ -49,7 +49,8 @@ class HostState:
 
     `aim` is the fleet's revision that the host is to run, `tried` the number of its own rollout towards it. `asks` is
     how many intents it got; the number makes their ids, so that none is given twice. `asked`: the last one is not
-    answered. `since` is when it began towards the aim, `lost_s` how long of that it could not be reached.
+    answered. `since` is when it began towards the aim, `lost_s` how long of that it could not be reached
+    or waited for somebody, as it does since `waits_since`.
     """
 
     name: str
@@ -63,6 +64,7 @@ class HostState:
     since: float = 0.0
     lost_s: float = 0.0
     away_since: float | None = None
+    waits_since: float | None = None
     held: bool = False
     late: bool = False
     because: str = ""

@@ -136,6 +136,7 @@ class Rollout:
     `turned_at` is the phase in which it turned. `watched_since` is when its analysis began.
     `delivery` is the number of the one that asked for it; 0: none did. `looked_at` is when it was last decided upon, to
     within some seconds: a controller that takes over, at `taken_up_at`, knows from it how long nobody watched.
+    `returning`: a person goes back to what served before; no gate and no freeze window stands in the way.
     """
 
     id: str
@@ -183,6 +184,7 @@ class Rollout:
     watched_since: float = 0.0
     looked_at: float = 0.0
     taken_up_at: float = 0.0
+    returning: bool = False
 
     @property
     def failing(self) -> bool:

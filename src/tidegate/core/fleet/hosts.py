@@ -115,6 +115,10 @@ def skip(host: HostState, child: Child, full: bool) -> Step:
 
 FAILED = HostStage.FAILED
 UNVERIFIED = "unverified"
+WAITING = frozenset(
+    {PauseKind.ALL, PauseKind.GATE, PauseKind.FREEZE, PauseKind.STEP, PauseKind.TASK, PauseKind.BREAKING}
+)
+"""Pauses of a host that wait for a person or for the calendar."""
 
 
 def same(one: Revision, other: Revision) -> bool:
@@ -146,12 +150,22 @@ def _learned(host: HostState, child: Child, now: float) -> HostState:
         elif host.verb is Verb.GO:
             host = replace(host, stage=FAILED, because=answer.because)
         host = replace(host, asked=False)
+    waits = state is not None and _waits(state.active)
+    if waits and host.waits_since is None:
+        host = replace(host, waits_since=now)
+    elif not waits and host.waits_since is not None:
+        host = replace(host, waits_since=None, lost_s=host.lost_s + now - host.waits_since)
     away = state.unreachable_since if state is not None else None
     if away is not None and host.away_since is None:
         return replace(host, away_since=now)
     if away is None and host.away_since is not None:
         return replace(host, away_since=None, lost_s=host.lost_s + now - host.away_since)
     return host
+
+
+def _waits(active: Rollout | None) -> bool:
+    """Whether its own rollout waits for somebody: that is no time in which it could have been done."""
+    return active is not None and active.phase is Phase.PAUSED and bool(active.hold) and active.hold.kind in WAITING
 
 
 def _apart(host: HostState) -> HostState:
@@ -189,7 +203,7 @@ def _stop(host: HostState, active: Rollout) -> Step:
 def _late(host: HostState, aim: Aim, now: float) -> bool:
     if host.late or not host.since:
         return host.late
-    lost = host.lost_s + (now - host.away_since if host.away_since is not None else 0.0)
+    lost = host.lost_s + sum(now - since for since in (host.away_since, host.waits_since) if since is not None)
     return now - host.since - lost > aim.deadline_s
 
 
@@ -252,6 +266,7 @@ def _go(state: AgentState | None, aim: Aim) -> Action:
         rollout.rollback,
         override_quarantine=True,
         override_freeze=True,
+        accept_breaking=True,
     )
 
 

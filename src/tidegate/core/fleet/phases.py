@@ -93,13 +93,23 @@ def _progressing(rollout: FleetRollout) -> FleetMove | str:
     told = f"{named(rollout, rollout.wave)}: {tally(hosts)}"
     if any(not host.stage.settled for host in hosts):
         return told
-    if any(host.stage is HostStage.DONE for host in hosts):
+    if _proven(rollout):
         bake_s = 0.0 if rollout.hurried else rollout.waves[rollout.wave].limits.bake_s
         return FleetMove(Phase.BAKING, f"{told}; baking for {bake_s:g} s", rollout.wave)
     if rollout.straight and any(host.stage is HostStage.FAILED for host in hosts):
         because = f"{told}; a rollback is not rolled back"
         return FleetMove(Phase.PAUSED, because, rollout.wave, hold=_hold(because))
     return f"{told}; nothing is proven until one of them can be reached"
+
+
+def _proven(rollout: FleetRollout) -> bool:
+    """Whether the wave has shown that the release runs; one that nobody can reach is vouched for by those before it."""
+    hosts = of_wave(rollout, rollout.wave)
+    if any(host.stage is HostStage.DONE for host in hosts):
+        return True
+    away = all(host.stage is HostStage.UNREACHABLE for host in hosts)
+    before = (host for host in rollout.hosts.values() if host.wave < rollout.wave)
+    return away and any(host.stage is HostStage.DONE for host in before)
 
 
 def _hold(because: str) -> Hold:
@@ -111,7 +121,7 @@ def _baking(rollout: FleetRollout, now: float) -> FleetMove | str:
     told = f"{named(rollout, rollout.wave)}: {tally(of_wave(rollout, rollout.wave))}"
     if not rollout.hurried and now < rollout.phase_since + limits.bake_s:
         return f"{told}; baking for {limits.bake_s:g} s"
-    if not any(host.stage is HostStage.DONE for host in of_wave(rollout, rollout.wave)):
+    if not _proven(rollout):
         return FleetMove(Phase.PROGRESSING, f"{told}; looking at the wave again", rollout.wave)
     if rollout.wave + 1 < len(rollout.waves):
         because = f"{told}; {named(rollout, rollout.wave + 1)} begins"

@@ -96,6 +96,7 @@ def _start(state: AgentState, intent: Intent, action: Deploy, now: float) -> tup
         hooks=action.hooks,
         breaking_accepted_by=intent.by if action.accept_breaking else "",
         delivery=action.delivery,
+        returning=bool(way) and not action.automatic,
     )
     state = way_back.taken_over(state, way) if way else state
     if action.policy.notify != state.endpoints:
@@ -148,7 +149,7 @@ def undo(state: AgentState, intent: Intent, to_revision: int | None, now: float)
         if to_revision is None:
             return steering.abort(state, intent, now)
         nothing_under_way(state, "undo without a revision takes it back; then undo --to-revision")
-    earlier = [revision for revision in state.history if revision is not state.history[-1]]
+    earlier = _before(state)
     if to_revision is not None:
         earlier = [revision for revision in state.history if revision.number == to_revision]
     if not earlier:
@@ -180,9 +181,25 @@ def undo(state: AgentState, intent: Intent, to_revision: int | None, now: float)
         fast=way.fast,
         policy=last.policy,
         asked_by=intent.by,
+        returning=True,
     )
     because = "; ".join(filter(None, (way.because, passing)))
     return _begin(way_back.taken_over(state, way), rollout, now), f"revision {revision.title} begins: {because}"
+
+
+def _before(state: AgentState) -> list[Revision]:
+    """What undo without a revision may go back to: what served before, and is something else than what serves.
+
+    After an undo it is what came before where that went to: the way back does not lead forward again.
+    """
+    stable, last = state.stable, state.rollout
+    earlier = state.history[:-1]
+    if stable is None:
+        return list(earlier)
+    if last is not None and last.returning and last.candidate.number == stable.number and stable.undo_of is not None:
+        origin = stable.undo_of
+        earlier = tuple(one for one in earlier if one.number < origin)
+    return [one for one in earlier if not way_back.same(stable, one.release, one.workload)]
 
 
 def retry(state: AgentState, intent: Intent, override_quarantine: bool, now: float) -> tuple[AgentState, str]:

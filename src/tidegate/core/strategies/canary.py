@@ -30,7 +30,7 @@ def progress(canary: Canary, view: View) -> Progress:
         case SetScale():
             return _scaled(canary, view)
         case Gate() as gate:
-            if rollout.candidate.undo_of is not None or approval.is_open(rollout, gate, rollout.cursor):
+            if rollout.returning or approval.is_open(rollout, gate, rollout.cursor):
                 return Advance(f"gate {gate.name} is open, or not asked on the way back", rollout.weight)
             return Wait(approval.ask(view.now, gate, Phase.PROGRESSING))
 
