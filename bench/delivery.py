@@ -296,7 +296,7 @@ async def _running(engine: Engine, folder: Path, repository: Repository, bare: B
 
         compared = await _compare(bare, repository.commits, deliver)
     about = "from being asked in its own process until the former instance is gone: git, image, containers, traffic"
-    rows = compared.rows("by a running controller", about, "goal: < 3 %; no process is started on Tidegate's side")
+    rows = compared.rows("by a running controller", about, "goal: < 3 %; the controller runs already")
     return rows + parts.rows()
 
 

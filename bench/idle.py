@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 from pathlib import Path
 
 from bench.rows import Row, median
@@ -22,6 +23,7 @@ from tests.engine import Engine
 WATCH_S = float(os.environ.get("TIDEGATE_BENCH_IDLE_S", "20"))
 SETTLE_S = 3.0
 HELPS = 21
+REQUESTS = 100
 SPEC = """agent: web
 workload:
   image: web:${VERSION}
@@ -95,8 +97,9 @@ def measure() -> list[Row]:
         try:
             until(lambda: host.phase() == "paused")
             rows += _watched(running, "temporary controller, idle")
-            with host.load(LISTEN, rate=50):
-                time.sleep(SETTLE_S)
+            for _ in range(REQUESTS):
+                urllib.request.urlopen(f"http://{engine.address}:{LISTEN}/ready", timeout=5).close()
+            time.sleep(SETTLE_S)
             _, resident = _taken(running.process.pid)
             about = "no goal: with numpy, which its first request loads"
             rows.append(Row("temporary controller, after requests, resident", round(resident, 1), "MB", about))
