@@ -209,3 +209,28 @@ async def test_rollbacks_aborts_and_undos_may_while_everything_is_paused(tmp_pat
     await tide.deploy("1.3.0")
     turn = await tide.play(lambda turn: False, limit_s=30)
     assert held(turn) is PauseKind.ALL
+
+
+async def test_a_former_release_passes_gates_like_any_other_unless_a_person_goes_back_to_it(tmp_path: Path) -> None:
+    tide = await begun(tmp_path, Policy())
+    await tide.deployed("1.1.0")
+    tide.policy = Policy(freeze=(freeze(tide.world.now, -5, 60),))
+    await tide.deploy("1.0.0", by="ci", automatic=True)
+    turn = await tide.play(lambda turn: False, limit_s=30)
+    assert held(turn) is PauseKind.FREEZE
+    await tide.ask(intent.Abort())
+    await tide.play()
+    await tide.deploy("1.0.0", by="grace")
+    assert phase_of((await tide.play()).decision.state) is Phase.PROMOTED
+
+
+async def test_a_second_undo_does_not_lead_forward_again(tmp_path: Path) -> None:
+    tide = await begun(tmp_path, Policy())
+    await tide.deployed("1.1.0")
+    await tide.deployed("1.2.0")
+    for expected in ("1.1.0", "1.0.0"):
+        await tide.ask(intent.Undo())
+        state = (await tide.play()).decision.state
+        assert state.stable is not None
+        assert state.stable.release.version == expected
+    assert not (await tide.answer(await tide.ask(intent.Undo()))).accepted

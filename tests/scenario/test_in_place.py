@@ -274,3 +274,18 @@ async def test_a_restore_that_fails_puts_back_what_was_there(tmp_path: Path) -> 
     assert "there is no backup nonsense" in rollout.fault
     assert running(tide) == [FORMER]
     assert tide.world.runs[-1] == "put-back-r2"
+    state = turn.decision.state
+    assert state.quarantine == ()  # what serves is not to blame
+    assert state.held is None
+
+
+async def test_after_a_restore_undo_goes_to_the_release_before(tmp_path: Path) -> None:
+    tide = await begin(tmp_path)
+    await tide.deployed("1.1.0")
+    await tide.ask(intent.RestoreBackup("20250101T000000Z-r2"))
+    await tide.play()
+    await tide.ask(intent.Undo())
+    turn = await tide.play()
+    assert phase_of(turn.decision.state) is Phase.PROMOTED
+    assert turn.decision.state.stable is not None
+    assert turn.decision.state.stable.release.version == "1.0.0"

@@ -13,7 +13,7 @@ from tidegate.model import intent as intents
 from tidegate.model.event import EventKind
 from tidegate.model.fleet import FleetState, HostStage
 from tidegate.model.rollout import Phase
-from tidegate.model.spec import Canary, SetWeight
+from tidegate.model.spec import Canary, InPlace, SetWeight
 from tidegate.model.spec import Pause as PauseStep
 from tidegate.model.waves import Exponential, Waves
 
@@ -368,4 +368,40 @@ async def test_a_wave_bakes_as_long_as_somebody_watches(tmp_path: Path) -> None:
     await fleet.turn()
     state = await fleet.look()
     assert phase(state) is Phase.BAKING
+    assert phase(await fleet.play(ended)) is Phase.PROMOTED
+
+
+async def test_a_last_wave_that_nobody_can_reach_holds_nothing_up_and_catches_up(tmp_path: Path) -> None:
+    fleet = await Fleet.begin(tmp_path / "t.db", 3, waves("1", "1", "1"))
+    await fleet.deployed("1.0.0")
+    fleet.worlds["h3"].reachable = False
+    await fleet.play_for(1.0)
+    state = await fleet.deployed("2.0.0")
+    assert phase(state) is Phase.PROMOTED
+    fleet.worlds["h3"].reachable = True
+    await fleet.play(in_stage("h3", HostStage.DONE))
+    assert set((await fleet.versions()).values()) == {"2.0.0"}
+
+
+async def test_a_host_that_catches_up_takes_what_was_accepted_as_breaking(tmp_path: Path) -> None:
+    disk = InPlace(bake_s=1.0)
+    fleet = await Fleet.begin(tmp_path / "t.db", 2, waves("2"), strategy=disk)
+    await fleet.deployed("1.0.0")
+    fleet.worlds["h2"].reachable = False
+    await fleet.play_for(1.0)
+    await fleet.deploy("2.0.0", accept_breaking=True)
+    await fleet.play(ended)
+    fleet.worlds["h2"].reachable = True
+    await fleet.play(in_stage("h2", HostStage.DONE))
+    assert set((await fleet.versions()).values()) == {"2.0.0"}
+
+
+async def test_a_host_that_waits_for_a_person_is_not_late(tmp_path: Path) -> None:
+    steps = Canary((SetWeight(50), PauseStep()), bake_s=1.0, drain_s=1.0)
+    fleet = await Fleet.begin(tmp_path / "t.db", 1, waves("1"), strategy=steps)
+    await fleet.deployed("1.0.0")
+    await fleet.deploy("2.0.0")
+    state = await fleet.play_for(10 * LIMITS.host_deadline_s)
+    assert phase(state) is Phase.PROGRESSING
+    await fleet.ask(intents.Promote())
     assert phase(await fleet.play(ended)) is Phase.PROMOTED

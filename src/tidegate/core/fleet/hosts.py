@@ -165,7 +165,8 @@ def _learned(host: HostState, child: Child, now: float) -> HostState:
 
 def _waits(active: Rollout | None) -> bool:
     """Whether its own rollout waits for somebody: that is no time in which it could have been done."""
-    return active is not None and active.phase is Phase.PAUSED and bool(active.hold) and active.hold.kind in WAITING
+    hold = active.hold if active is not None and active.phase is Phase.PAUSED else None
+    return hold is not None and hold.kind in WAITING
 
 
 def _apart(host: HostState) -> HostState:
