@@ -127,3 +127,13 @@ def test_a_policy_reads_its_metrics_by_name_and_says_which_are_not_there() -> No
     judged = of_series(blocks, after)
     assert judged.decision == "undecided"
     assert {one.metric for one in judged.verdict.metrics} == {"cpu", "absent", "orders"}
+
+
+def test_a_metric_named_like_a_count_is_judged_by_the_traffic() -> None:
+    policy = Analysis(
+        (ThresholdMetric("errors", query="error_share", failure_condition="result > 0.02", interval_s=5.0),),
+        sequential=None,
+    )
+    after, blocks, without = fitted(policy, read(requests(5)))
+    assert without == ()
+    assert of_series(blocks, after).decision == "rolled back"

@@ -158,13 +158,14 @@ def fitted(policy: Analysis, recorded: Series) -> tuple[Analysis, tuple[Block, .
     """A policy whose metrics are read from the series by their names, the blocks for it, and the metrics that the
     series do not have: those say nothing.
 
+    A metric that is named like a count (`errors`) keeps its source: counts are the gateway's traffic here.
     A sequential count is read as cumulative; it is counted against the series NAME/per, or else against seconds.
     """
     names = recorded.metrics
     counted = any(_COUNT.fullmatch(name) for name in names)
 
     def source(name: str, former: str) -> str:
-        return SOURCE if name in names else former
+        return SOURCE if name in names and not _COUNT.fullmatch(name) else former
 
     judges = policy.judges
     if judges.kayenta is not None:
