@@ -123,6 +123,30 @@ def test_promotion_of_a_bad_canary_under_optional_stopping() -> None:
         assert np.mean(best >= 1 / alpha) <= upper_bound(alpha), alpha
 
 
+def bursts(rng: np.random.Generator, events: float, mean: float, most: int, runs: int) -> np.ndarray:
+    """That many events a block on average, in bursts of `mean` on average; never more than requests."""
+    count = rng.poisson(events / mean, runs)
+    return np.minimum(count + rng.negative_binomial(np.maximum(count, 1), 1 / mean) * (count > 0), most)
+
+
+@pytest.mark.parametrize("mean", [3.0, 10.0])
+def test_promotion_of_a_bad_canary_whose_errors_come_in_bursts(mean: float) -> None:
+    """Twice stable's errors, above the floor, and a burst is one event in truth: many clean requests prove little."""
+    policy, runs = promotion.PromotionPolicy(), 1000
+    rng = np.random.default_rng(16)
+    state = promotion.opening(policy, (runs,))
+    best, zero = np.ones(runs), np.zeros(runs)
+    for t in range(-600, SECONDS):
+        k_stable = bursts(rng, 0.005 * 45, mean, 45, runs)
+        if t < 0:
+            state = promotion.learn(policy, state, block(zero, zero + 45, zero, k_stable))
+        else:
+            k_canary = bursts(rng, 0.01 * 5, mean, 5, runs)
+            state = promotion.update(policy, state, block(zero + 5, zero + 45, k_canary, k_stable))
+            best = np.maximum(best, promotion.value(policy, state))
+    assert np.mean(best >= 1 / policy.alpha) <= upper_bound(policy.alpha, runs)
+
+
 def test_means_under_optional_stopping() -> None:
     policy = bounded.MeanPolicy(margin=0.0)
     rng = np.random.default_rng(13)
