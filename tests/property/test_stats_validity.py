@@ -162,6 +162,21 @@ def test_means_under_optional_stopping() -> None:
         assert np.mean(best >= 1 / alpha) <= upper_bound(alpha), alpha
 
 
+@pytest.mark.parametrize("margin", [0.05, -0.1])
+def test_a_step_of_both_means_is_not_the_canarys_fault(margin: float) -> None:
+    """Stable's past lags behind what hits both arms; of the proof the margin is negative."""
+    runs, policy = 300, bounded.MeanPolicy(margin=margin)
+    rng = np.random.default_rng(17)
+    state, best = bounded.opening(policy, (runs,)), np.ones(runs)
+    less = max(-margin, 0.0)
+    for t in range(-204, 360):
+        mean = 0.3 if t < 0 else 0.5
+        canary = np.full(runs, np.nan) if t < -24 else rng.normal(mean - less, 0.02, runs)
+        state = bounded.update(policy, state, canary, rng.normal(mean, 0.02, runs))
+        best = np.maximum(best, bounded.value(state))
+    assert np.mean(best >= 100) <= upper_bound(0.01, runs)
+
+
 BLOCKS = st.lists(
     st.tuples(st.integers(0, 30), st.integers(0, 200), st.integers(0, 30), st.integers(0, 30)), min_size=1, max_size=60
 )
