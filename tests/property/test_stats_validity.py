@@ -123,6 +123,30 @@ def test_promotion_of_a_bad_canary_under_optional_stopping() -> None:
         assert np.mean(best >= 1 / alpha) <= upper_bound(alpha), alpha
 
 
+def bursts(rng: np.random.Generator, events: float, mean: float, most: int, runs: int) -> np.ndarray:
+    """That many events a block on average, in bursts of `mean` on average; never more than requests."""
+    count = rng.poisson(events / mean, runs)
+    return np.minimum(count + rng.negative_binomial(np.maximum(count, 1), 1 / mean) * (count > 0), most)
+
+
+@pytest.mark.parametrize("mean", [3.0, 10.0])
+def test_promotion_of_a_bad_canary_whose_errors_come_in_bursts(mean: float) -> None:
+    """Twice stable's errors, above the floor, and a burst is one event in truth: many clean requests prove little."""
+    policy, runs = promotion.PromotionPolicy(), 1000
+    rng = np.random.default_rng(16)
+    state = promotion.opening(policy, (runs,))
+    best, zero = np.ones(runs), np.zeros(runs)
+    for t in range(-600, SECONDS):
+        k_stable = bursts(rng, 0.005 * 45, mean, 45, runs)
+        if t < 0:
+            state = promotion.learn(policy, state, block(zero, zero + 45, zero, k_stable))
+        else:
+            k_canary = bursts(rng, 0.01 * 5, mean, 5, runs)
+            state = promotion.update(policy, state, block(zero + 5, zero + 45, k_canary, k_stable))
+            best = np.maximum(best, promotion.value(policy, state))
+    assert np.mean(best >= 1 / policy.alpha) <= upper_bound(policy.alpha, runs)
+
+
 def test_means_under_optional_stopping() -> None:
     policy = bounded.MeanPolicy(margin=0.0)
     rng = np.random.default_rng(13)
@@ -136,6 +160,21 @@ def test_means_under_optional_stopping() -> None:
         best = np.maximum(best, bounded.value(state))
     for alpha in ALPHAS:
         assert np.mean(best >= 1 / alpha) <= upper_bound(alpha), alpha
+
+
+@pytest.mark.parametrize("margin", [0.05, -0.1])
+def test_a_step_of_both_means_is_not_the_canarys_fault(margin: float) -> None:
+    """Stable's past lags behind what hits both arms; of the proof the margin is negative."""
+    runs, policy = 300, bounded.MeanPolicy(margin=margin)
+    rng = np.random.default_rng(17)
+    state, best = bounded.opening(policy, (runs,)), np.ones(runs)
+    less = max(-margin, 0.0)
+    for t in range(-204, 360):
+        mean = 0.3 if t < 0 else 0.5
+        canary = np.full(runs, np.nan) if t < -24 else rng.normal(mean - less, 0.02, runs)
+        state = bounded.update(policy, state, canary, rng.normal(mean, 0.02, runs))
+        best = np.maximum(best, bounded.value(state))
+    assert np.mean(best >= 100) <= upper_bound(0.01, runs)
 
 
 BLOCKS = st.lists(

@@ -43,6 +43,24 @@ def test_conditions(text: str, result: object, want: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "listed", "missing"),
+    [
+        ("result < 5", False, False),
+        ("isNil(result) || result < 5", False, True),
+        ("default(result, 0) < 5", False, True),
+        ("result [0] < 5", True, False),
+        ("len( result ) == 0 || result[0] < 5", True, True),
+        ("all(result, {# < 5})", True, False),
+        ("5 not in result", True, False),
+    ],
+)
+def test_what_a_condition_takes_its_result_for(text: str, listed: bool, missing: bool) -> None:
+    assert condition(text).reads_list() is listed
+    assert condition(text).handles_missing() is missing
+    assert condition(text) is condition(text)
+
+
+@pytest.mark.parametrize(
     ("text", "result", "words"),
     [
         ("result", 1, "expected true or false, got int"),

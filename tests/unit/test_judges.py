@@ -260,6 +260,15 @@ def test_flagger_rolls_back_at_the_tick_after_the_threshold() -> None:
     assert flagger.ticks(analysis, series[:5])[1] is None
 
 
+def test_flaggers_metric_without_values_hides_no_other_that_fails() -> None:
+    analysis = FlaggerAnalysis((FlaggerMetric("own", maximum=1), FlaggerMetric(SUCCESS_RATE, minimum=99)), threshold=2)
+    state, outcome = flagger.tick(analysis, flagger.Checks(), {"own": None, SUCCESS_RATE: 90.0})
+    assert (state.failed, outcome) == (1, Outcome.INCONCLUSIVE)
+    assert "90.00 < 99" in state.because
+    state, outcome = flagger.tick(analysis, state, {"own": None, SUCCESS_RATE: 100.0})
+    assert (state.failed, outcome, state.because) == (1, Outcome.INCONCLUSIVE, "own: no values found")
+
+
 def test_flagger_without_values() -> None:
     analysis = FlaggerAnalysis((FlaggerMetric(SUCCESS_RATE, minimum=99),), threshold=2)
     series: list[dict[str, float | None]] = [{SUCCESS_RATE: None}] * 4

@@ -1,5 +1,6 @@
 """Kayenta's, Argo's and Flagger's rules at work on blocks: safe by default, exact with compat."""
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import replace
@@ -22,7 +23,7 @@ from tidegate.model.judges import (
 )
 from tidegate.model.judging import OnFail, Role
 from tidegate.model.observation import Block, Traffic
-from tidegate.model.spec import Analysis
+from tidegate.model.spec import Analysis, ThresholdMetric
 from tidegate.model.verdict import Outcome
 
 FLAGGER = Flagger(
@@ -119,3 +120,39 @@ def test_a_judge_that_observes_tells_and_acts_on_nothing() -> None:
     assert found.decision == "promoted"
     assert {one.metric: one.outcome for one in found.verdict.metrics} == {"argo": Outcome.FAIL, "flagger": Outcome.FAIL}
     assert found.notices[0].startswith("20 s: argo: ")
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "compat", "decision"),
+    [
+        ("isNaN(result[0]) || result[0] < 5", math.nan, False, "promoted"),
+        ("isNaN(result[0]) || result[0] < 5", math.nan, True, "promoted"),
+        ("isNaN(result) || result < 5", math.nan, True, "promoted"),
+        ("result < 5", math.nan, False, "undecided"),
+        ("result < 5", math.nan, True, "rolled back"),
+        ("default(result, 0) < 5", None, False, "promoted"),
+        ("isNil(result)", None, True, "promoted"),
+        ("len(result) == 0 || result[0] < 5", None, False, "promoted"),
+        ("all(result, {# < 5})", 3.0, False, "promoted"),
+        ("result[0] < 5", None, False, "undecided"),
+    ],
+)
+def test_argos_nan_stays_nan_and_no_data_is_nil_or_an_empty_list(
+    text: str, value: float | None, compat: bool, decision: str
+) -> None:
+    metric = ArgoMetric("cpu", text, source="stats", query="cpu_share", interval_s=10.0)
+
+    def block(at: int) -> Block:
+        return Block(at, 1.0, {CANDIDATE: Traffic(1, 0)}, {"cpu": {} if value is None else {CANDIDATE: value}})
+
+    assert judged(Judges(argo=Argo((metric,), compat=compat)), block).decision == decision
+
+
+@pytest.mark.parametrize(
+    ("text", "outcome"), [("result > 500", Outcome.INCONCLUSIVE), ("isNaN(result) || result > 500", Outcome.FAIL)]
+)
+def test_a_threshold_never_passes_on_nan(text: str, outcome: Outcome) -> None:
+    metric = ThresholdMetric("p99", query="latency_p99", failure_condition=text, interval_s=5.0)
+    blocks = [Block(at, 1.0, {CANDIDATE: Traffic(10, 0)}) for at in range(1, 30)]
+    found = of_series(blocks, Analysis((metric,), None)).verdict.metrics
+    assert [one.outcome for one in found] == [outcome]

@@ -127,3 +127,29 @@ def test_a_policy_reads_its_metrics_by_name_and_says_which_are_not_there() -> No
     judged = of_series(blocks, after)
     assert judged.decision == "undecided"
     assert {one.metric for one in judged.verdict.metrics} == {"cpu", "absent", "orders"}
+
+
+def test_a_metric_named_like_a_count_is_judged_by_the_traffic() -> None:
+    policy = Analysis(
+        (ThresholdMetric("errors", query="error_share", failure_condition="result > 0.02", interval_s=5.0),),
+        sequential=None,
+    )
+    after, blocks, without = fitted(policy, read(requests(5)))
+    assert without == ()
+    assert of_series(blocks, after).decision == "rolled back"
+
+
+@pytest.mark.parametrize(("unit", "factor"), [("milliseconds", 10**3), ("microseconds", 10**6), ("nanoseconds", 10**9)])
+def test_times_too_large_for_seconds_are_converted_and_told(unit: str, factor: int) -> None:
+    text = "".join(f"{1769860800 * factor + step * factor // 2},stable,cpu,0.5\n" for step in (0, 2, 4))
+    found = read(HEADER + text)
+    assert [(block.at, block.duration_s) for block in found.blocks] == [(1769860800 + n, 1.0) for n in range(3)]
+    assert found.notes == (f"3 times are too large for seconds; they were read as {unit}",)
+
+
+@pytest.mark.parametrize("column", ["time", "timestamp", "TS"])
+def test_times_and_tracks_have_other_names_too(column: str) -> None:
+    found = read(f"{column},track,metric,value\n1,primary,cpu,0.3\n1,experiment,cpu,0.4\n")
+    assert found.blocks[0].values == {"cpu": {STABLE: 0.3, CANDIDATE: 0.4}}
+    record = {column.lower(): 1, "track": "primary", "metric": "cpu", "value": 0.3}
+    assert read(json.dumps([record]), "s.json").blocks[0].at == 1.0

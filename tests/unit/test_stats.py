@@ -181,6 +181,8 @@ def test_clean_requests_that_reject_a_floor() -> None:
 def test_two_error_free_arms_are_promoted_by_919_requests() -> None:
     policy = promotion.PromotionPolicy()
     state = promotion.opening(policy)
+    for _ in range(121):  # a past that is long enough to know that errors come alone
+        state = promotion.learn(policy, state, block(0, 9, 0, 0))
     seen = 0
     while promotion.value(policy, state) < 1 / policy.alpha and seen < 1000:
         state = promotion.update(policy, state, block(1, 9, 0, 0))

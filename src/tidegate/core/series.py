@@ -17,7 +17,10 @@ from tidegate.model.observation import LATENCY_BOUNDS_MS, Block, Traffic
 from tidegate.model.spec import Analysis
 
 STABLE, CANDIDATE = 1, 2
-TRACKS = {"stable": STABLE, "control": STABLE, "baseline": STABLE, "candidate": CANDIDATE, "canary": CANDIDATE}
+TRACKS = dict.fromkeys(("stable", "control", "baseline", "primary"), STABLE)
+TRACKS |= dict.fromkeys(("candidate", "canary", "experiment"), CANDIDATE)
+UNITS = ((1e17, 1e9, "nanoseconds"), (1e14, 1e6, "microseconds"), (1e11, 1e3, "milliseconds"))
+"""Times beyond the first are no seconds: how many of the unit make one."""
 SOURCE = "series"
 """The source that a policy's metric is read from when the series has it by name."""
 _COUNT = re.compile(r"(requests|errors|latency_le_(\d+(?:\.\d+)?|inf))(_total)?")
@@ -47,8 +50,8 @@ def series(rows: Sequence[Row], name: str) -> Series:
     """Blocks of one second or longer, in the order of time. Raises MetricError that names the line."""
     for row in rows:
         _check(row, name)
+    rows, notes = _in_seconds(rows)
     ordered = sorted(rows, key=lambda row: row.at)
-    notes = []
     late = sum(1 for before, after in pairwise(rows) if after.at < before.at)
     if late:
         notes.append(f"{late} rows were out of order; they were sorted by at")
@@ -72,6 +75,19 @@ def series(rows: Sequence[Row], name: str) -> Series:
         longest = max(block.duration_s for block in gaps)
         notes.append(f"{len(gaps)} gaps; the longest took {longest:g} s where rows are {usual:g} s apart")
     return Series(tuple(blocks), frozenset(row.metric for row in rows), tuple(notes))
+
+
+def _in_seconds(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """Every row with its time in unix seconds, and a note on each other unit that was found."""
+    result, found = [], dict[str, int]()
+    for row in rows:
+        part, unit = next(((part, unit) for least, part, unit in UNITS if abs(row.at) > least), (1.0, ""))
+        if unit:
+            found[unit] = found.get(unit, 0) + 1
+        result.append(replace(row, at=row.at / part) if unit else row)
+    return result, [
+        f"{count} times are too large for seconds; they were read as {unit}" for unit, count in found.items()
+    ]
 
 
 def _check(row: Row, name: str) -> None:
@@ -158,13 +174,14 @@ def fitted(policy: Analysis, recorded: Series) -> tuple[Analysis, tuple[Block, .
     """A policy whose metrics are read from the series by their names, the blocks for it, and the metrics that the
     series do not have: those say nothing.
 
+    A metric that is named like a count (`errors`) keeps its source: counts are the gateway's traffic here.
     A sequential count is read as cumulative; it is counted against the series NAME/per, or else against seconds.
     """
     names = recorded.metrics
     counted = any(_COUNT.fullmatch(name) for name in names)
 
     def source(name: str, former: str) -> str:
-        return SOURCE if name in names else former
+        return SOURCE if name in names and not _COUNT.fullmatch(name) else former
 
     judges = policy.judges
     if judges.kayenta is not None:

@@ -12,6 +12,8 @@ from tidegate.core.series import Row
 from tidegate.model.errors import MetricError
 
 COLUMNS = ("at", "track", "metric", "value")
+TIMES = ("time", "timestamp", "ts")
+"""What `at` may be called as well."""
 HINT = "a row has at, track (stable or candidate), metric and value"
 NOTHING = ("", "null", "none", "nan", "na", "n/a")
 
@@ -31,7 +33,8 @@ def rows_of(text: str, name: str) -> list[Row]:
 def _csv(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
     reader = csv.DictReader(io.StringIO(text))
     header = tuple((column or "").strip().lower() for column in reader.fieldnames or ())
-    missing = [column for column in COLUMNS if column not in header]
+    known = (*header, "at") if set(TIMES) & set(header) else header
+    missing = [column for column in COLUMNS if column not in known]
     if missing:
         raise MetricError(f"{name}: line 1: the header has no {', '.join(missing)}: write {','.join(COLUMNS)}")
     reader.fieldnames = header
@@ -66,6 +69,8 @@ def _json(text: str, name: str) -> Iterator[tuple[int, Mapping[str, Any]]]:
 
 def _row(record: Mapping[str, Any], line: int, name: str) -> Row:
     where = f"{name}: line {line}"
+    if "at" not in record:
+        record = {**record, "at": next((record[other] for other in TIMES if other in record), None)}
     for column in ("at", "track", "metric"):
         if record.get(column) in (None, ""):
             raise MetricError(f"{where}: {column} is missing: {HINT}")

@@ -43,6 +43,9 @@ TOKEN = re.compile(
 )
 
 
+LISTED = re.compile(r"\bresult\s*\[|\bin\s+result\b|\b(?:len|all|any|none|one|filter|map|count)\s*\(\s*result\b")
+
+
 @dataclass(frozen=True)
 class Condition:
     """A condition that was read: `holds(result)` says whether it is true."""
@@ -62,7 +65,11 @@ class Condition:
 
     def handles_missing(self) -> bool:
         """Whether it speaks of missing values itself."""
-        return bool(re.search(r"\b(isNaN|isNil|default|nil)\b|\?\?", self.text))
+        return bool(re.search(r"\b(isNaN|isNil|default|nil)\b|\?\?|\blen\s*\(\s*result\b", self.text))
+
+    def reads_list(self) -> bool:
+        """Whether it takes the result for a list, as Argo's Prometheus gives it, and not for one number."""
+        return bool(LISTED.search(self.text))
 
 
 def holds(text: str, value: float) -> bool:
@@ -70,14 +77,11 @@ def holds(text: str, value: float) -> bool:
 
     Raises ExpressionError.
     """
-    return _read(text).holds([value] if "result[" in text.replace(" ", "") else value)
+    read = condition(text)
+    return read.holds([value] if read.reads_list() else value)
 
 
 @lru_cache(maxsize=512)
-def _read(text: str) -> Condition:
-    return condition(text)
-
-
 def condition(text: str) -> Condition:
     """Read a condition. ExpressionError names what was not understood, and where."""
     reader = _Reader(text)

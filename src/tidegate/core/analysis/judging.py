@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tidegate.core.analysis import thresholds
+from tidegate.model.expressions import condition
 from tidegate.model.judges import Argo, ArgoMetric, Asked, Flagger, Judges, Kayenta, Sample
 from tidegate.model.judging import Role
 from tidegate.model.metering import GATEWAY
@@ -58,8 +59,8 @@ def _sampled(asked: Asked, sampling: Sampling, block: Block, arms: tuple[int, in
     span = block.at - candidate.window_since
     if span < asked.interval_s - 1e-6:
         return replace(sampling, candidate=candidate, stable=stable)
-    values = [thresholds.measure(metric, one, span)[0] if _holds(metric, one) else None for one in (candidate, stable)]
-    known, control = (None if value is None or math.isnan(value) else value for value in values)
+    arms_seen = (candidate, stable)
+    known, control = (thresholds.measure(metric, one, span)[0] if _holds(metric, one) else None for one in arms_seen)
     sample = Sample(block.at, known, control, candidate.window_missing)
     kept = (*sampling.samples, sample)[-MOST_SAMPLES:]
     return replace(Sampling.fresh(asked.name, block.at), samples=kept)
@@ -127,12 +128,15 @@ def _argo(judge: Argo, samples: Mapping[str, Sequence[Sample]]) -> tuple[Outcome
     return (Outcome.FAIL if failed else argo.outcome(phase)), f"{phase}: {because}"
 
 
-def _result(metric: ArgoMetric, sample: Sample) -> float | list[float]:
-    """A number, or a list of one where a condition reads it as Argo's Prometheus gives it: result[0]."""
-    conditions = metric.success_condition + metric.failure_condition
-    if "result[" in conditions or "(result)" in conditions:
+def _result(metric: ArgoMetric, sample: Sample) -> float | list[float] | None:
+    """A number, or a list of one where a condition reads it as Argo's Prometheus gives it: result[0]. No data is nil or
+    an empty list; a share of no requests is NaN there too, unless a condition speaks of missing values."""
+    read = [condition(text) for text in (metric.success_condition, metric.failure_condition) if text]
+    if any(one.reads_list() for one in read):
         return [] if sample.candidate is None else [sample.candidate]
-    return math.nan if sample.candidate is None else sample.candidate
+    if sample.candidate is None and metric.source == GATEWAY and not any(one.handles_missing() for one in read):
+        return math.nan
+    return sample.candidate
 
 
 def _flagger(judge: Flagger, samples: Mapping[str, Sequence[Sample]]) -> tuple[Outcome, str]:

@@ -1,14 +1,15 @@
 """Thresholds: conditions over measurements, with the semantics that the field knows from Argo Rollouts.
 
 A window collects blocks until it spans the metric's interval and holds enough requests; then it is one measurement. A
-window without requests is no measurement: it goes on growing. So no data is inconclusive, never pass and never fail.
+window without requests, or whose value is NaN, is no measurement (unless a condition speaks of that): it goes on
+growing. So no data is inconclusive, never pass and never fail.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from tidegate.model.expressions import holds
+from tidegate.model.expressions import condition, holds
 from tidegate.model.metering import GATEWAY
 from tidegate.model.observation import LATENCY_BOUNDS_MS, Block, Traffic
 from tidegate.model.spec import Analysis, Role, ThresholdMetric
@@ -81,6 +82,8 @@ def _close(metric: ThresholdMetric, state: MetricState, now: float) -> MetricSta
     if span < metric.interval_s or not has_data or state.window_missing:
         return state
     value, detail = measure(metric, state, span)
+    if math.isnan(value) and not _handles_missing(metric):
+        return state
     outcome = _outcome(metric, value)
     last = Measurement(metric.name, now, outcome, value, detail)
     return MetricState(
@@ -93,6 +96,12 @@ def _close(metric: ThresholdMetric, state: MetricState, now: float) -> MetricSta
         consecutive_successes=state.consecutive_successes + 1 if outcome is Outcome.PASS else 0,
         last=last,
         recent=(*state.recent, last)[-RECENT:],
+    )
+
+
+def _handles_missing(metric: ThresholdMetric) -> bool:
+    return any(
+        condition(text).handles_missing() for text in (metric.success_condition, metric.failure_condition) if text
     )
 
 

@@ -61,17 +61,20 @@ def tick(
     analysis: FlaggerAnalysis, state: Checks, values: Mapping[str, float | None], *, compat: bool = False
 ) -> tuple[Checks, Outcome]:
     """One interval: roll back where the failed checks have reached the threshold, else check all metrics in order;
-    the first that does not pass ends the check."""
+    the first that fails ends the check. One without data hides no other that fails."""
     if state.rolled_back:
         return state, Outcome.FAIL
     if state.failed >= max(1, analysis.threshold):
         return replace(state, rolled_back=True, because=f"failed checks threshold reached {state.failed}"), Outcome.FAIL
+    unknown = ""
     for metric in analysis.metrics:
         outcome, because = check(metric, values.get(metric.name), compat=compat)
         if outcome is Outcome.FAIL:
             return replace(state, failed=state.failed + 1, because=because), Outcome.INCONCLUSIVE
         if outcome is Outcome.INCONCLUSIVE:
-            return replace(state, because=because), Outcome.INCONCLUSIVE
+            unknown = unknown or because
+    if unknown:
+        return replace(state, because=unknown), Outcome.INCONCLUSIVE
     return replace(state, because="all checks passed"), Outcome.PASS
 
 

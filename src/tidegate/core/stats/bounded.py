@@ -1,6 +1,7 @@
 """Means of bounded values (D): CPU and memory share, by betting (Waudby-Smith & Ramdas 2024, arXiv 2010.09686).
 
-The null is "the canary's conditional mean is at most m", m = stable's mean from the past plus a margin. The wealth is
+The null is "the canary's conditional mean is at most stable's plus a margin". Where both arms have a sample the bet is
+on their difference, so that what hits both is nobody's fault; else stable's mean from the past stands in. The wealth is
 the product of 1 + lambda (x - m), lambda from the past only, averaged over a few caps on lambda. Samples that follow
 each other (memory that creeps up) are not independent; the guarantee is about the conditional mean, so take them a few
 seconds apart at least.
@@ -32,7 +33,7 @@ class MeanPolicy:
 
 @dataclass(frozen=True)
 class MeanState:
-    """`wealth[..., cap]`; sums of what was seen of the canary; stable's fading sum and weight. Scaled values."""
+    """`wealth[..., cap]`; sums of how far the canary was beyond the null; stable's fading sum and weight. Scaled."""
 
     wealth: Array
     count: Array
@@ -53,23 +54,24 @@ def update(policy: MeanPolicy, state: MeanState, canary: ArrayLike, stable: Arra
     was seen, nor at a sample that is missing."""
     width = policy.high - policy.low
     x, s = ((np.clip(as_array(v), policy.low, policy.high) - policy.low) / width for v in (canary, stable))
-    null = np.clip(stable_mean(state) + policy.margin / width, 1e-9, 1.0 - 1e-9)
-    seen = np.isfinite(x) & (state.stable_weight > 0)
-    x = np.where(seen, x, null)
+    margin, stable_seen = policy.margin / width, np.isfinite(s)
+    past = np.clip(stable_mean(state) + margin, 1e-9, 1.0 - 1e-9)
+    seen = np.isfinite(x) & (stable_seen | (state.stable_weight > 0))
+    beyond = np.where(seen, x - np.where(stable_seen, s + margin, past), 0.0)
+    least = np.where(stable_seen, max(1.0 + margin, 1e-9), past)  # beyond is -least or more
 
-    mean = (state.total + policy.prior * null) / (state.count + policy.prior)
+    mean = state.total / (state.count + policy.prior)
     variance = (state.squares + policy.prior * 0.25) / (state.count + policy.prior)
-    bet = np.maximum(mean - null, 0.0) / (variance + (mean - null) ** 2)
-    bet = np.minimum(bet[..., None], np.asarray(policy.caps) / null[..., None])
-    factor = np.minimum(1.0 + bet * (x - null)[..., None], policy.cap)
+    bet = np.maximum(mean, 0.0) / (variance + mean**2)
+    bet = np.minimum(bet[..., None], np.asarray(policy.caps) / least[..., None])
+    factor = np.minimum(1.0 + bet * beyond[..., None], policy.cap)
 
-    stable_seen = np.isfinite(s)
     fade = np.where(stable_seen, policy.memory, 1.0)
     return MeanState(
         wealth=np.minimum(state.wealth * factor, MOST),
         count=state.count + seen,
-        total=state.total + np.where(seen, x, 0.0),
-        squares=state.squares + np.where(seen, (x - mean) ** 2, 0.0),
+        total=state.total + beyond,
+        squares=state.squares + np.where(seen, (beyond - mean) ** 2, 0.0),
         stable_total=state.stable_total * fade + np.where(stable_seen, s, 0.0),
         stable_weight=state.stable_weight * fade + stable_seen,
     )

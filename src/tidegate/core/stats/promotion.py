@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tidegate.core.stats import stream
+from tidegate.core.stats import dispersion, stream
 from tidegate.core.stats.arrays import Array
 from tidegate.core.stats.blocks import Block
 from tidegate.core.stats.evidence import MOST, Prior
@@ -66,7 +66,8 @@ def learn(policy: PromotionPolicy, state: Promotion, block: Block) -> Promotion:
 
 
 def update(policy: PromotionPolicy, state: Promotion, block: Block) -> Promotion:
-    """One block. A block's factor on the floor is capped as everywhere."""
+    """One block. A block's factor on the floor is capped as everywhere, and to the power of 1 / phi: errors that come
+    in bursts leave many requests clean that prove little (phi from the past only, G)."""
     wealth = state.below_floor
     if policy.floor > 0.0:
         shares = np.asarray(policy.floor_shares) * policy.floor
@@ -74,6 +75,8 @@ def update(policy: PromotionPolicy, state: Promotion, block: Block) -> Promotion
         clean = block.n_canary[..., None] - events
         hit = np.where(events > 0, np.asarray(policy.floor_shares) ** np.where(events > 0, events, 1.0), 1.0)
         factor = hit * np.exp(clean * (np.log1p(-shares) - np.log1p(-policy.floor)))
+        phi = np.maximum(dispersion.phi(policy.ratios.dispersion, state.against_stable.past), 1.0)
+        factor = factor ** (1.0 / phi[..., None])
         wealth = np.minimum(wealth * np.minimum(factor, policy.ratios.cap), MOST)
     return Promotion(stream.update(policy.ratios, state.against_stable, block), wealth)
 
