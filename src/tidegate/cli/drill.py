@@ -1,5 +1,6 @@
 """drill: a rehearsal of the way back, in pre-production or in memory."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -104,6 +105,7 @@ async def _rehearse(
     from tidegate.cli.reading import all_events
     from tidegate.cli.screen import Screen
     from tidegate.controller.drill import Until, rehearse
+    from tidegate.controller.lease import TTL_S
     from tidegate.core.drill import told
     from tidegate.model.errors import ConflictError
 
@@ -127,7 +129,9 @@ async def _rehearse(
 
     rows = await rehearse(state, ask, log)
     await desk.books.journal.append([told(desk.key, rows, site.ports.clock.now())])
-    await session.see_through(lambda _: True, lambda _: None, step_s)  # whoever decides tells it: we, if nobody else
+    with suppress(TimeoutError):  # whoever decides tells it: we, if nobody else does within a lease's time
+        ours: list[bool] = []
+        await session.see_through(lambda _: any(ours), lambda seen: ours.append(seen.deciding), TTL_S + 1.0)
     return rows
 
 

@@ -27,7 +27,7 @@ LOOK_S = 0.25
 SOON_S = 0.01
 AFTER_ERROR_S = 1.0
 MOST_AFTER_ERROR_S = 30.0
-NOTICES_S = 5.0
+NOTICES_S = 10.0
 """How long a controller that ends waits for its last notices; what is left is told by the next one."""
 
 log = logging.getLogger(__name__)
