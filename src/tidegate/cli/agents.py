@@ -26,10 +26,8 @@ def register(app: typer.Typer) -> None:
 
 def agents(
     ctx: typer.Context,
-    agent: Annotated[str, typer.Option("--agent", "-a", help="Only of this agent.", metavar="NAME")] = "",
-    environment: Annotated[
-        str, typer.Option("--environment", "-e", help="Only in this environment.", metavar="NAME")
-    ] = "",
+    agent: options.OnlyAgent = "",
+    environment: options.OnlyPlace = "",
     host: Annotated[str, typer.Option("--host", help="Only on this host.", metavar="NAME")] = "",
     health: Annotated[
         str, typer.Option("--health", help="alive, late, gone, unreachable, stopped or unknown.", metavar="HEALTH")

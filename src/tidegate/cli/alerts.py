@@ -35,10 +35,8 @@ def register(app: typer.Typer) -> None:
 
 def alerts(
     ctx: typer.Context,
-    agent: Annotated[str, typer.Option("--agent", "-a", help="Only of this agent.", metavar="NAME")] = "",
-    environment: Annotated[
-        str, typer.Option("--environment", "-e", help="Only in this environment.", metavar="NAME")
-    ] = "",
+    agent: options.OnlyAgent = "",
+    environment: options.OnlyPlace = "",
     over: Annotated[bool, typer.Option("--all", help="Those that fired in the last hour and are over, too.")] = False,
     as_json: options.Json = False,
 ) -> None:

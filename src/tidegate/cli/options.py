@@ -17,6 +17,8 @@ File = Annotated[
 Place = Annotated[
     str, typer.Option("--environment", "-e", help="The environment; by default the only one.", metavar="NAME")
 ]
+OnlyAgent = Annotated[str, typer.Option("--agent", "-a", help="Only of this agent.", metavar="NAME")]
+OnlyPlace = Annotated[str, typer.Option("--environment", "-e", help="Only in this environment.", metavar="NAME")]
 Json = Annotated[bool, typer.Option("--json", help="Data as JSON on stdout.")]
 Timeout = Annotated[
     float | None, typer.Option("--timeout", help="Seconds to wait at most; then exit code 4.", min=0.1, metavar="S")

@@ -22,9 +22,7 @@ def create(
     name: Annotated[str, typer.Argument(help="Who or what will use it; shown in every log.", metavar="NAME")],
     role: Annotated[str, typer.Option("--role", help="viewer, operator, admin, agent or ci.", metavar="ROLE")],
     agent: Annotated[str, typer.Option("--agent", help="Only for this agent.", metavar="NAME")] = "",
-    environment: Annotated[
-        str, typer.Option("--environment", "-e", help="Only in this environment.", metavar="NAME")
-    ] = "",
+    environment: options.OnlyPlace = "",
     expires: Annotated[str, typer.Option("--expires", help="Its life: 30m, 12h, 90d.", metavar="SPAN")] = "90d",
     reason: options.Reason = "",
     by: options.By = "",
